@@ -1,0 +1,128 @@
+// Package collectors holds the node-agent's units: one file for each part of the
+// host, one row each in the table below. A collector gets a Config, never a flag,
+// so the package serves as a library: see Set.
+package collectors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"watchpost/internal/expo"
+	"watchpost/internal/hostfs"
+)
+
+// Collector reads one part of the host.
+type Collector interface {
+	// Collect writes the families of this part, one after another. It is never
+	// called again before it has returned, so it may keep buffers between calls.
+	// ErrNoData says that the host has no such part. Another error counts as a
+	// failure of this collector; what was written before it is still served.
+	Collect(ctx context.Context, w *expo.Writer) error
+}
+
+// ErrNoData says that the host lacks what the collector reads: the kernel was
+// built without it, no such device is there. It is not a failure to be mended.
+var ErrNoData = errors.New("no data")
+
+// Config is what the collectors are made from. The zero value of each part means
+// the defaults of node_exporter.
+type Config struct {
+	FS  hostfs.FS    // where the host is mounted
+	Log *slog.Logger // never nil within a collector
+
+	CPU        CPUConfig
+	Diskstats  DiskstatsConfig
+	Filesystem FilesystemConfig
+	Netclass   NetclassConfig
+	Netdev     NetdevConfig
+	Netstat    NetstatConfig
+	Stat       StatConfig
+	Textfile   TextfileConfig
+	Vmstat     VmstatConfig
+}
+
+// row is one collector in the table.
+type row struct {
+	name  string // as in --collector.<name> and in the label of its own metrics
+	on    bool   // whether it runs unless told otherwise
+	about string // what it tells, for `check` and the documents; a phrase
+	new   func(Config) (Collector, error)
+}
+
+// table lists every collector. To add one: a file with its constructor, a row
+// here and a page in docs/metrics.
+var table = []row{
+	{"cpu", true, "processor time by mode, and what the processors are", newCPU},
+	{"diskstats", true, "operations, bytes and time of block devices", newDiskstats},
+	{"filefd", true, "open files of the whole host", newFilefd},
+	{"filesystem", true, "space and inodes of mounted file systems", newFilesystem},
+	{"loadavg", true, "load averages", newLoadavg},
+	{"meminfo", true, "memory by use", newMeminfo},
+	{"netclass", true, "state and properties of network interfaces", newNetclass},
+	{"netdev", true, "traffic of network interfaces", newNetdev},
+	{"netstat", true, "counters of the network protocols", newNetstat},
+	{"pressure", true, "time lost to a lack of CPU, memory and I/O", newPressure},
+	{"sockstat", true, "sockets by protocol", newSockstat},
+	{"stat", true, "boot time, context switches, forks, interrupts, processes", newStat},
+	{"textfile", true, "metrics that scripts leave in .prom files", newTextfile},
+	{"time", true, "the clock, its zone and its source", newTime},
+	{"uname", true, "name and version of the kernel", newUname},
+	{"vmstat", true, "counters of the virtual memory system", newVmstat},
+}
+
+// Info tells of a collector without making it.
+type Info struct {
+	Name  string
+	On    bool   // whether it runs by default
+	About string // what it tells, a phrase
+}
+
+// List tells of every collector, sorted by name.
+func List() []Info {
+	var infos []Info
+	for _, r := range table {
+		infos = append(infos, Info{r.name, r.on, r.about})
+	}
+	return infos
+}
+
+// UnknownError is a collector that does not exist.
+type UnknownError struct{ Name string }
+
+func (e *UnknownError) Error() string {
+	var names []string
+	for _, r := range table {
+		names = append(names, r.name)
+	}
+	return fmt.Sprintf("no collector is named %q; there are %s", e.Name, strings.Join(names, ", "))
+}
+
+// build makes the named collectors, in the order of the table.
+func build(cfg Config, names []string) ([]*unit, error) {
+	for _, n := range names {
+		if !slices.ContainsFunc(table, func(r row) bool { return r.name == n }) {
+			return nil, &UnknownError{n}
+		}
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	var units []*unit
+	log := cfg.Log
+	for _, r := range table {
+		if !slices.Contains(names, r.name) {
+			continue
+		}
+		cfg.Log = log.With("collector", r.name)
+		c, err := r.new(cfg)
+		if err != nil {
+			return nil, fmt.Errorf("collector %s: %w", r.name, err)
+		}
+		units = append(units, &unit{name: r.name, collector: c})
+	}
+	return units, nil
+}

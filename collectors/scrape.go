@@ -1,0 +1,379 @@
+package collectors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"watchpost/internal/expo"
+)
+
+var (
+	scrapeDuration = expo.Gauge("node_scrape_collector_duration_seconds", "Time that one collector took in this scrape, up to its deadline.", "collector")
+	scrapeSuccess  = expo.Gauge("node_scrape_collector_success", "Whether one collector told all that it knows: 1, or 0 where it failed or was late.", "collector")
+)
+
+// impatience is how long one collector may hold up those after it before a
+// second worker goes on with them.
+const impatience = 50 * time.Millisecond
+
+// unit is a collector at work: what the Set knows about it between scrapes.
+type unit struct {
+	name      string
+	collector Collector
+	busy      atomic.Bool  // a Collect has not come back yet
+	failing   atomic.Value // the last error's text, so that it is logged once
+}
+
+// Set runs collectors together. Requests that ask the same while a scrape is
+// running share its result.
+type Set struct {
+	units   []*unit
+	log     *slog.Logger
+	now     func() time.Time
+	labels  expo.Labels
+	mu      sync.Mutex
+	running map[key]*pass // by what they were asked
+	free    sync.Pool     // of *expo.Writer
+}
+
+// key is what two scrapes have in common when they can share a result.
+type key struct {
+	format expo.Format
+	filter string // the units' places, a byte each
+}
+
+// NewSet makes the named collectors. An error tells which cannot be made and why.
+func NewSet(cfg Config, names []string, labels expo.Labels) (*Set, error) {
+	units, err := build(cfg, names)
+	if err != nil {
+		return nil, err
+	}
+	log := cfg.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &Set{units: units, log: log, now: time.Now, labels: labels, running: make(map[key]*pass)}, nil
+}
+
+// Names are the collectors of the set, sorted.
+func (s *Set) Names() []string {
+	var names []string
+	for _, u := range s.units {
+		names = append(names, u.name)
+	}
+	return names
+}
+
+// Request asks for one scrape.
+type Request struct {
+	Format   expo.Format
+	Only     []string      // these collectors; all where it is empty
+	Except   []string      // all but these
+	Deadline time.Duration // answer with what there is after this time; zero is 10 s
+}
+
+// ErrRequest is a Request that contradicts itself or the Set.
+var ErrRequest = errors.New("bad request")
+
+// pick are the units that a request asks for.
+func (s *Set) pick(r Request) ([]*unit, string, error) {
+	if len(r.Only) > 0 && len(r.Except) > 0 {
+		return nil, "", fmt.Errorf("%w: collect[] and exclude[] cannot be combined", ErrRequest)
+	}
+	for _, n := range r.Only {
+		if slices.ContainsFunc(s.units, func(u *unit) bool { return u.name == n }) {
+			continue
+		}
+		if slices.ContainsFunc(table, func(row row) bool { return row.name == n }) {
+			return nil, "", fmt.Errorf("%w: disabled collector: %s", ErrRequest, n)
+		}
+		return nil, "", fmt.Errorf("%w: missing collector: %s", ErrRequest, n)
+	}
+	if len(r.Only) == 0 && len(r.Except) == 0 {
+		return s.units, "", nil
+	}
+	var units []*unit
+	places := []byte{'='} // a filter, though it may leave nothing
+	for i, u := range s.units {
+		if (len(r.Only) == 0 || slices.Contains(r.Only, u.name)) && !slices.Contains(r.Except, u.name) {
+			units = append(units, u)
+			places = append(places, byte(i))
+		}
+	}
+	return units, string(places), nil
+}
+
+// Scrape runs the collectors asked for and returns what they wrote. It returns
+// at the deadline at the latest, then without those that are not back yet: their
+// success is 0, and they are left alone until they return. The caller releases
+// the result. The only errors are ErrRequest and the end of ctx.
+func (s *Set) Scrape(ctx context.Context, r Request) (*Result, error) {
+	units, filter, err := s.pick(r)
+	if err != nil {
+		return nil, err
+	}
+	if r.Deadline <= 0 {
+		r.Deadline = 10 * time.Second
+	}
+	k := key{r.Format, filter}
+
+	s.mu.Lock()
+	p := s.running[k]
+	if p == nil {
+		p = s.begin(k, units)
+	}
+	p.waiting++
+	s.mu.Unlock()
+
+	late := time.NewTimer(r.Deadline)
+	defer late.Stop()
+	patience := time.NewTimer(impatience)
+	defer patience.Stop()
+	for {
+		select {
+		case <-p.done:
+		case <-late.C: // what is there now is the answer, for all who wait
+			s.finish(p)
+		case <-patience.C:
+			p.relieve(s)
+			patience.Reset(impatience)
+			continue
+		case <-ctx.Done():
+			p.release(s)
+			return nil, ctx.Err()
+		}
+		return &Result{pass: p, set: s, Shared: p.shared}, nil
+	}
+}
+
+// pass is one run of some units.
+type pass struct {
+	key    key
+	units  []*unit
+	begun  time.Time
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the result is made
+	next   atomic.Int64  // place of the next unit to run
+	undone atomic.Int64  // units not back yet
+	helper atomic.Int64  // place up to which a worker was replaced
+
+	mu       sync.Mutex
+	finished bool
+	outcome  []outcome // by unit
+	self     *expo.Writer
+
+	waiting int  // under Set.mu: requests that have not released it
+	shared  bool // more than one request waited when it was finished
+}
+
+// outcome is what became of one unit in a pass.
+type outcome struct {
+	w     *expo.Writer // nil while it is not back
+	begun time.Time
+	took  time.Duration
+	ok    bool
+}
+
+// begin starts a pass, under s.mu.
+func (s *Set) begin(k key, units []*unit) *pass {
+	p := &pass{key: k, units: units, begun: s.now(), done: make(chan struct{}), outcome: make([]outcome, len(units))}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.undone.Store(int64(len(units)))
+	s.running[k] = p
+	if len(units) == 0 {
+		go s.finish(p)
+	} else {
+		go p.work(s)
+	}
+	return p
+}
+
+// work runs units until none is left. One worker does them one after another,
+// which costs no switching; relieve adds another when one of them is slow.
+func (p *pass) work(s *Set) {
+	for {
+		i := int(p.next.Add(1)) - 1
+		if i >= len(p.units) {
+			return
+		}
+		p.runUnit(s, i)
+		if p.undone.Add(-1) == 0 {
+			s.finish(p)
+		}
+	}
+}
+
+// relieve starts another worker if no unit was begun since it was last asked.
+func (p *pass) relieve(s *Set) {
+	at := p.next.Load()
+	if p.helper.Swap(at) == at && at < int64(len(p.units)) {
+		go p.work(s)
+	}
+}
+
+// runUnit runs one unit and keeps what it wrote, unless the pass ended meanwhile.
+func (p *pass) runUnit(s *Set, i int) {
+	u := p.units[i]
+	if !u.busy.CompareAndSwap(false, true) {
+		s.say(u, errors.New("still at work for an earlier scrape"))
+		return
+	}
+	begun := s.now()
+	p.mu.Lock()
+	p.outcome[i].begun = begun
+	over := p.finished
+	p.mu.Unlock()
+	if over {
+		u.busy.Store(false)
+		return
+	}
+	w := s.writer(p.key.format)
+	err := collect(p.ctx, u, w)
+	took := s.now().Sub(begun)
+	u.busy.Store(false)
+	s.say(u, err)
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.finished {
+		s.free.Put(w)
+		return
+	}
+	p.outcome[i] = outcome{w: w, begun: begun, took: took, ok: err == nil}
+}
+
+// collect calls the collector and turns a panic into an error: a fault in one
+// unit costs that unit.
+func collect(ctx context.Context, u *unit, w *expo.Writer) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("BUG: panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return u.collector.Collect(ctx, w)
+}
+
+// say logs a failure when it is new and its end, not each time.
+func (s *Set) say(u *unit, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if old, _ := u.failing.Swap(text).(string); old == text {
+		return
+	}
+	switch {
+	case err == nil:
+		s.log.Info("Collector works again", "collector", u.name)
+	case errors.Is(err, ErrNoData):
+		s.log.Debug("Collector found nothing to read", "collector", u.name, "err", err)
+	default:
+		s.log.Warn("Collector failed", "collector", u.name, "err", err)
+	}
+}
+
+// finish makes the result out of what is there, once.
+func (s *Set) finish(p *pass) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.finished {
+		return
+	}
+	p.finished = true
+	p.cancel()
+
+	s.mu.Lock()
+	if s.running[p.key] == p {
+		delete(s.running, p.key) // who comes now wants fresher numbers
+	}
+	p.shared = p.waiting > 1
+	s.mu.Unlock()
+
+	p.settleForeign(s)
+	now := s.now()
+	p.self = s.writer(p.key.format)
+	for i, u := range p.units {
+		took := p.outcome[i].took
+		if p.outcome[i].w == nil && !p.outcome[i].begun.IsZero() {
+			took = now.Sub(p.outcome[i].begun)
+			s.say(u, fmt.Errorf("not back after %s, left behind", took.Round(time.Millisecond)))
+		}
+		p.self.Sample(scrapeDuration, took.Seconds(), u.name)
+	}
+	for i, u := range p.units {
+		ok := 0.0
+		if p.outcome[i].ok {
+			ok = 1
+		}
+		p.self.Sample(scrapeSuccess, ok, u.name)
+	}
+	close(p.done)
+}
+
+// writer takes a Writer from the pool.
+func (s *Set) writer(f expo.Format) *expo.Writer {
+	w, _ := s.free.Get().(*expo.Writer)
+	if w == nil {
+		w = &expo.Writer{}
+		w.SetConstLabels(s.labels)
+	}
+	w.Reset(f)
+	return w
+}
+
+// release gives the buffers back when the last request has done with them.
+func (p *pass) release(s *Set) {
+	s.mu.Lock()
+	p.waiting--
+	last := p.waiting == 0
+	if last && s.running[p.key] == p {
+		delete(s.running, p.key) // nobody waits for it any more
+	}
+	s.mu.Unlock()
+	if !last {
+		return
+	}
+	p.cancel()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.finished {
+		return
+	}
+	for i := range p.outcome {
+		if w := p.outcome[i].w; w != nil {
+			s.free.Put(w)
+			p.outcome[i].w = nil
+		}
+	}
+	s.free.Put(p.self)
+}
+
+// Result is what one scrape said. It may be shared: it is only read.
+type Result struct {
+	pass   *pass
+	set    *Set
+	once   sync.Once
+	Shared bool // whether other requests got the same
+}
+
+// Segments yields the text, in the format that was asked for, in parts that
+// each hold whole families. The parts are valid until Release.
+func (r *Result) Segments(yield func([]byte) bool) {
+	for i := range r.pass.outcome {
+		if w := r.pass.outcome[i].w; w != nil && len(w.Bytes()) > 0 && !yield(w.Bytes()) {
+			return
+		}
+	}
+	yield(r.pass.self.Bytes())
+}
+
+// Release gives the memory back. The Result is of no use afterwards.
+func (r *Result) Release() { r.once.Do(func() { r.pass.release(r.set) }) }

@@ -1,0 +1,127 @@
+// Package expo writes and reads the Prometheus text exposition formats: text
+// 0.0.4 and OpenMetrics 1.0. It appends bytes, reflects on nothing and allocates
+// nothing per sample; it knows nothing of where the numbers come from.
+//
+// The formats: https://prometheus.io/docs/instrumenting/exposition_formats/ and
+// https://prometheus.io/docs/specs/om/open_metrics_spec/.
+package expo
+
+import (
+	"slices"
+	"strings"
+)
+
+// Type is the type of a metric family, as its # TYPE line says it.
+type Type uint8
+
+// The types that are made of single samples. Histograms and summaries of the
+// programs themselves come from client_golang's registry.
+const (
+	TypeUntyped Type = iota // "untyped" in text 0.0.4, "unknown" in OpenMetrics
+	TypeCounter
+	TypeGauge
+)
+
+// Family describes one metric family. It is declared once, as a package-level
+// value, with its whole name as one literal, and never changed.
+type Family struct {
+	name   string
+	labels []string
+	typ    Type
+
+	head   [2]string // the HELP and TYPE lines, by Format
+	pieces []string  // what stands before each label's value: `name{a="`, `",b="`
+}
+
+// Counter declares a family of counters. In OpenMetrics a counter whose name
+// does not end in _total is of unknown type, as client_golang has it.
+func Counter(name, help string, labels ...string) *Family {
+	return newFamily(TypeCounter, name, help, labels)
+}
+
+// Gauge declares a family of gauges.
+func Gauge(name, help string, labels ...string) *Family {
+	return newFamily(TypeGauge, name, help, labels)
+}
+
+// Untyped declares a family whose type is not known.
+func Untyped(name, help string, labels ...string) *Family {
+	return newFamily(TypeUntyped, name, help, labels)
+}
+
+// Name is the family's name, with _total where it is a counter.
+func (f *Family) Name() string { return f.name }
+
+// Labels are the names of the labels, in the order of their values.
+func (f *Family) Labels() []string { return slices.Clone(f.labels) }
+
+// Type is the family's type.
+func (f *Family) Type() Type { return f.typ }
+
+// newFamily panics on names that no parser would read back: that is a fault of
+// the program, seen by the first test that loads it.
+func newFamily(typ Type, name, help string, labels []string) *Family {
+	if !ValidName(name) {
+		panic("BUG: expo: bad metric name " + name)
+	}
+	f := &Family{name: name, typ: typ, labels: slices.Clone(labels)}
+	for i, l := range labels {
+		if !ValidName(l) || strings.Contains(l, ":") || slices.Contains(labels[:i], l) {
+			panic("BUG: expo: bad or repeated label name " + l + " in " + name)
+		}
+		if i == 0 {
+			f.pieces = append(f.pieces, l+`="`)
+		} else {
+			f.pieces = append(f.pieces, `",`+l+`="`)
+		}
+	}
+	f.head[Text] = header(name, help, [...]string{"untyped", "counter", "gauge"}[typ], escapeHelp)
+	short, word := name, [...]string{"unknown", "counter", "gauge"}[typ]
+	if typ == TypeCounter {
+		var isTotal bool
+		if short, isTotal = strings.CutSuffix(name, "_total"); !isTotal {
+			word = "unknown"
+		}
+	}
+	f.head[OpenMetrics] = header(short, help, word, escapeValue)
+	return f
+}
+
+func header(name, help, typ string, escape func(dst []byte, s string) []byte) string {
+	h := append([]byte("# HELP "+name+" "), escape(nil, help)...)
+	h = append(h, "\n# TYPE "+name+" "+typ+"\n"...)
+	return string(h)
+}
+
+// ValidName tells whether s is a metric name of the classic character set,
+// [a-zA-Z_:][a-zA-Z0-9_:]*.
+func ValidName(s string) bool {
+	for i := range len(s) {
+		if !nameByte(s[i]) || (i == 0 && '0' <= s[0] && s[0] <= '9') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func nameByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == ':'
+}
+
+// CleanName turns every byte that a metric name cannot hold into an underscore,
+// as exporters do with names that a kernel or driver made up.
+func CleanName(s string) string {
+	if ValidName(s) {
+		return s
+	}
+	b := []byte(s)
+	for i, c := range b {
+		if !nameByte(c) {
+			b[i] = '_'
+		}
+	}
+	if len(b) == 0 || '0' <= b[0] && b[0] <= '9' {
+		b = append([]byte{'_'}, b...)
+	}
+	return string(b)
+}
