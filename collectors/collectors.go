@@ -28,21 +28,18 @@ type Collector interface {
 // built without it, no such device is there. It is not a failure to be mended.
 var ErrNoData = errors.New("no data")
 
-// Config is what the collectors are made from. The zero value of each part means
-// the defaults of node_exporter.
+// Config is what the collectors are made from. Each part is declared beside the
+// collector that reads it.
 type Config struct {
 	FS  hostfs.FS    // where the host is mounted
-	Log *slog.Logger // never nil within a collector
+	Log *slog.Logger // nil: no logs
+}
 
-	CPU        CPUConfig
-	Diskstats  DiskstatsConfig
-	Filesystem FilesystemConfig
-	Netclass   NetclassConfig
-	Netdev     NetdevConfig
-	Netstat    NetstatConfig
-	Stat       StatConfig
-	Textfile   TextfileConfig
-	Vmstat     VmstatConfig
+// DefaultConfig is the configuration that node_exporter's flags have by default.
+func DefaultConfig() Config {
+	return Config{
+		FS: hostfs.Default,
+	}
 }
 
 // row is one collector in the table.
@@ -55,24 +52,7 @@ type row struct {
 
 // table lists every collector. To add one: a file with its constructor, a row
 // here and a page in docs/metrics.
-var table = []row{
-	{"cpu", true, "processor time by mode, and what the processors are", newCPU},
-	{"diskstats", true, "operations, bytes and time of block devices", newDiskstats},
-	{"filefd", true, "open files of the whole host", newFilefd},
-	{"filesystem", true, "space and inodes of mounted file systems", newFilesystem},
-	{"loadavg", true, "load averages", newLoadavg},
-	{"meminfo", true, "memory by use", newMeminfo},
-	{"netclass", true, "state and properties of network interfaces", newNetclass},
-	{"netdev", true, "traffic of network interfaces", newNetdev},
-	{"netstat", true, "counters of the network protocols", newNetstat},
-	{"pressure", true, "time lost to a lack of CPU, memory and I/O", newPressure},
-	{"sockstat", true, "sockets by protocol", newSockstat},
-	{"stat", true, "boot time, context switches, forks, interrupts, processes", newStat},
-	{"textfile", true, "metrics that scripts leave in .prom files", newTextfile},
-	{"time", true, "the clock, its zone and its source", newTime},
-	{"uname", true, "name and version of the kernel", newUname},
-	{"vmstat", true, "counters of the virtual memory system", newVmstat},
-}
+var table = []row{}
 
 // Info tells of a collector without making it.
 type Info struct {
