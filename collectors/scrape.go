@@ -27,8 +27,33 @@ const impatience = 50 * time.Millisecond
 type unit struct {
 	name      string
 	collector Collector
-	busy      atomic.Bool  // a Collect has not come back yet
-	failing   atomic.Value // the last error's text, so that it is logged once
+	turn      chan struct{} // holds one token while Collect runs
+	stuck     atomic.Bool   // that Collect has outlasted its scrape
+	failing   atomic.Value  // the last error's text, so that it is logged once
+}
+
+// take waits for the unit's turn: another scrape, of other collectors or in
+// another format, may be running it. It fails at once when that one is stuck.
+func (u *unit) take(ctx context.Context) bool {
+	select {
+	case u.turn <- struct{}{}:
+		return true
+	default:
+	}
+	if u.stuck.Load() {
+		return false
+	}
+	select {
+	case u.turn <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (u *unit) giveBack() {
+	u.stuck.Store(false)
+	<-u.turn
 }
 
 // Set runs collectors together. Requests that ask the same while a scrape is
@@ -222,8 +247,7 @@ func (p *pass) relieve(s *Set) {
 // runUnit runs one unit and keeps what it wrote, unless the pass ended meanwhile.
 func (p *pass) runUnit(s *Set, i int) {
 	u := p.units[i]
-	if !u.busy.CompareAndSwap(false, true) {
-		s.say(u, errors.New("still at work for an earlier scrape"))
+	if !u.take(p.ctx) {
 		return
 	}
 	begun := s.now()
@@ -232,13 +256,13 @@ func (p *pass) runUnit(s *Set, i int) {
 	over := p.finished
 	p.mu.Unlock()
 	if over {
-		u.busy.Store(false)
+		u.giveBack()
 		return
 	}
 	w := s.writer(p.key.format)
 	err := collect(p.ctx, u, w)
 	took := s.now().Sub(begun)
-	u.busy.Store(false)
+	u.giveBack()
 	s.say(u, err)
 
 	p.mu.Lock()
@@ -304,6 +328,7 @@ func (s *Set) finish(p *pass) {
 		took := p.outcome[i].took
 		if p.outcome[i].w == nil && !p.outcome[i].begun.IsZero() {
 			took = now.Sub(p.outcome[i].begun)
+			u.stuck.Store(true)
 			s.say(u, fmt.Errorf("not back after %s, left behind", took.Round(time.Millisecond)))
 		}
 		p.self.Sample(scrapeDuration, took.Seconds(), u.name)

@@ -1,0 +1,270 @@
+package serve
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+
+	"watchpost/internal/expo"
+)
+
+// Scraper renders what a program tells at one moment.
+type Scraper interface {
+	// Scrape renders the exposition in the format, in time to be sent before the
+	// deadline has passed. An error that wraps ErrBadRequest is the client's.
+	Scrape(r *http.Request, f expo.Format, deadline time.Duration) (Answer, error)
+}
+
+// Answer is one rendered exposition, without OpenMetrics' end mark. It may be
+// shared by several requests, so it is only read.
+type Answer interface {
+	Segments(yield func([]byte) bool) // parts that each hold whole families
+	Release()                         // no part is used after this
+}
+
+// ErrBadRequest marks the errors of a Scraper that the client caused.
+var ErrBadRequest = errors.New("bad request")
+
+// MetricsConfig is for the /metrics handler.
+type MetricsConfig struct {
+	Scraper     Scraper
+	Self        *prometheus.Registry // the program's own metrics, put at the end
+	HideSelf    bool                 // leave them out
+	MaxRequests int                  // scrapes worked on at the same time, others wait; 0 is no limit
+	Ceiling     time.Duration        // the longest that a scrape may take
+	Log         *slog.Logger
+}
+
+// ScrapeTimeoutHeader is how Prometheus says when it will give up, in seconds.
+const ScrapeTimeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
+
+// headerShare of a scraper's own timeout is ours; the rest is for sending.
+const headerShare = 0.9
+
+// metrics is the /metrics handler.
+type metrics struct {
+	MetricsConfig
+	slots    chan struct{} // nil: no limit
+	requests *prometheus.CounterVec
+	inFlight prometheus.Gauge
+	failures *prometheus.CounterVec
+	pack     packer
+	pages    sync.Pool // of *bytes.Buffer
+}
+
+// Metrics is a handler for /metrics. It registers the metrics about itself, by
+// the names that client_golang's handler has, with cfg.Self.
+func Metrics(cfg MetricsConfig) http.Handler {
+	m := &metrics{
+		MetricsConfig: cfg,
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promhttp_metric_handler_requests_total", Help: "Scrapes answered, by HTTP status."}, []string{"code"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "promhttp_metric_handler_requests_in_flight", Help: "Scrapes being answered now."}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promhttp_metric_handler_errors_total", Help: "Faults while a scrape was answered, by what was being done."}, []string{"cause"}),
+	}
+	cfg.Self.MustRegister(m.requests, m.inFlight, m.failures)
+	for _, code := range []int{http.StatusOK, http.StatusInternalServerError, http.StatusServiceUnavailable} {
+		m.requests.WithLabelValues(strconv.Itoa(code))
+	}
+	for _, cause := range []string{"encoding", "gathering"} {
+		m.failures.WithLabelValues(cause)
+	}
+	if cfg.MaxRequests > 0 {
+		m.slots = make(chan struct{}, cfg.MaxRequests)
+	}
+	return m
+}
+
+// ServeHTTP implements http.Handler.
+func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		m.fail(w, http.StatusMethodNotAllowed, "only GET and HEAD are served here")
+		return
+	}
+	m.inFlight.Inc()
+	defer m.inFlight.Dec()
+	deadline := m.deadline(r.Header.Get(ScrapeTimeoutHeader))
+	ctx, cancel := context.WithTimeout(r.Context(), deadline)
+	defer cancel()
+	if m.slots != nil {
+		select {
+		case m.slots <- struct{}{}:
+		case <-ctx.Done():
+			m.fail(w, http.StatusServiceUnavailable, "too many scrapes at the same time: none ended within this one's time")
+			return
+		}
+	}
+	page, enc, format, err := m.render(r, ctx)
+	if m.slots != nil {
+		<-m.slots // a slow reader holds a connection, not a slot
+	}
+	switch {
+	case errors.Is(err, ErrBadRequest):
+		m.fail(w, http.StatusBadRequest, err.Error())
+		return
+	case r.Context().Err() != nil:
+		return // nobody is there to read it
+	case err != nil:
+		m.Log.Error("Scrape failed", "err", err)
+		m.fail(w, http.StatusInternalServerError, "scrape failed: "+err.Error())
+		return
+	}
+	defer m.recycle(page)
+	h := w.Header()
+	h.Set("Content-Type", format.ContentType())
+	h.Set("Content-Length", strconv.Itoa(page.Len()))
+	h.Set("Vary", "Accept, Accept-Encoding")
+	if enc != expo.Identity {
+		h.Set("Content-Encoding", enc.String())
+	}
+	m.requests.WithLabelValues("200").Inc()
+	w.Write(page.Bytes()) // an error is the client's: it has gone
+}
+
+func (m *metrics) fail(w http.ResponseWriter, status int, text string) {
+	m.requests.WithLabelValues(strconv.Itoa(status)).Inc()
+	plain(w, status, text+"\n")
+}
+
+// deadline is the time for one scrape: a share of the scraper's own, and the ceiling.
+func (m *metrics) deadline(header string) time.Duration {
+	seconds, err := strconv.ParseFloat(header, 64)
+	if err != nil || !(seconds > 0) {
+		return m.Ceiling
+	}
+	if d := time.Duration(seconds * headerShare * float64(time.Second)); d > 0 && d < m.Ceiling {
+		return d
+	}
+	return m.Ceiling
+}
+
+// render makes the whole body in memory, so that its length is known, an error
+// can still be told, and a slow reader costs no more than its bytes.
+func (m *metrics) render(r *http.Request, ctx context.Context) (*bytes.Buffer, expo.Encoding, expo.Format, error) {
+	format := expo.Negotiate(r.Header.Get("Accept"))
+	enc := expo.NegotiateEncoding(r.Header.Get("Accept-Encoding"))
+	until, _ := ctx.Deadline()
+	answer, err := m.Scraper.Scrape(r, format, time.Until(until))
+	if err != nil {
+		m.failures.WithLabelValues("gathering").Inc()
+		return nil, enc, format, err
+	}
+	defer answer.Release()
+	page, _ := m.pages.Get().(*bytes.Buffer)
+	if page == nil {
+		page = new(bytes.Buffer)
+	}
+	page.Reset()
+	err = m.pack.into(page, enc, func(w io.Writer) error {
+		for part := range answer.Segments {
+			if _, err := w.Write(part); err != nil {
+				return err
+			}
+		}
+		if !m.HideSelf {
+			m.writeSelf(w, format)
+		}
+		if format == expo.OpenMetrics {
+			_, err := io.WriteString(w, expo.EOF)
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		m.failures.WithLabelValues("encoding").Inc()
+		m.recycle(page)
+	}
+	return page, enc, format, err
+}
+
+// writeSelf writes the program's own metrics. What cannot be gathered is counted
+// and costs only itself.
+func (m *metrics) writeSelf(w io.Writer, f expo.Format) {
+	families, err := m.Self.Gather()
+	if err != nil {
+		m.failures.WithLabelValues("gathering").Inc()
+		m.Log.Warn("Own metrics are not complete", "err", err)
+	}
+	for _, mf := range families {
+		if f == expo.OpenMetrics {
+			_, err = expfmt.MetricFamilyToOpenMetrics(w, mf)
+		} else {
+			_, err = expfmt.MetricFamilyToText(w, mf)
+		}
+		if err != nil {
+			m.failures.WithLabelValues("encoding").Inc()
+			m.Log.Warn("Own metrics cannot be written", "family", mf.GetName(), "err", err)
+		}
+	}
+}
+
+// maxKept is the largest page whose memory is kept for the next one.
+const maxKept = 8 << 20
+
+func (m *metrics) recycle(page *bytes.Buffer) {
+	if page.Cap() <= maxKept {
+		m.pages.Put(page)
+	}
+}
+
+// packer compresses pages. Its compressors hold some hundred kB each, so there
+// is one of each kind, and pages take turns: compressing into memory waits for
+// nothing but the processor.
+type packer struct {
+	mu   sync.Mutex
+	gzip *gzip.Writer
+	zstd *zstd.Encoder
+}
+
+// into writes what write says to page, in the content coding.
+func (p *packer) into(page *bytes.Buffer, enc expo.Encoding, write func(io.Writer) error) error {
+	if enc == expo.Identity {
+		return write(page)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	z, err := p.compressor(page, enc)
+	if err != nil {
+		return err
+	}
+	if err := write(z); err != nil {
+		return err
+	}
+	return z.Close()
+}
+
+func (p *packer) compressor(page *bytes.Buffer, enc expo.Encoding) (io.WriteCloser, error) {
+	var err error
+	if enc == expo.Zstd {
+		if p.zstd == nil {
+			p.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
+			if err != nil {
+				return nil, err
+			}
+		}
+		p.zstd.Reset(page)
+		return p.zstd, nil
+	}
+	if p.gzip == nil {
+		p.gzip, err = gzip.NewWriterLevel(page, expo.Level)
+		if err != nil {
+			return nil, err
+		}
+	}
+	p.gzip.Reset(page)
+	return p.gzip, nil
+}
