@@ -102,7 +102,7 @@ func build(cfg Config, names []string) ([]*unit, error) {
 		if err != nil {
 			return nil, fmt.Errorf("collector %s: %w", r.name, err)
 		}
-		units = append(units, &unit{name: r.name, collector: c})
+		units = append(units, &unit{name: r.name, collector: c, turn: make(chan struct{}, 1)})
 	}
 	return units, nil
 }
