@@ -66,7 +66,12 @@ type Set struct {
 	mu      sync.Mutex
 	running map[key]*pass // by what they were asked
 	free    sync.Pool     // of *expo.Writer
+	begun   atomic.Uint64 // passes
 }
+
+// Collections is how many times the collectors were run: fewer than the requests
+// where those shared a result.
+func (s *Set) Collections() uint64 { return s.begun.Load() }
 
 // key is what two scrapes have in common when they can share a result.
 type key struct {
@@ -104,22 +109,24 @@ type Request struct {
 	Deadline time.Duration // answer with what there is after this time; zero is 10 s
 }
 
-// ErrRequest is a Request that contradicts itself or the Set.
-var ErrRequest = errors.New("bad request")
+// RequestError is a Request that contradicts itself or the Set.
+type RequestError struct{ Problem string }
+
+func (e *RequestError) Error() string { return e.Problem }
 
 // pick are the units that a request asks for.
 func (s *Set) pick(r Request) ([]*unit, string, error) {
 	if len(r.Only) > 0 && len(r.Except) > 0 {
-		return nil, "", fmt.Errorf("%w: collect[] and exclude[] cannot be combined", ErrRequest)
+		return nil, "", &RequestError{"collect[] and exclude[] cannot be combined"}
 	}
 	for _, n := range r.Only {
 		if slices.ContainsFunc(s.units, func(u *unit) bool { return u.name == n }) {
 			continue
 		}
 		if slices.ContainsFunc(table, func(row row) bool { return row.name == n }) {
-			return nil, "", fmt.Errorf("%w: disabled collector: %s", ErrRequest, n)
+			return nil, "", &RequestError{"disabled collector: " + n}
 		}
-		return nil, "", fmt.Errorf("%w: missing collector: %s", ErrRequest, n)
+		return nil, "", &RequestError{"missing collector: " + n}
 	}
 	if len(r.Only) == 0 && len(r.Except) == 0 {
 		return s.units, "", nil
@@ -138,7 +145,7 @@ func (s *Set) pick(r Request) ([]*unit, string, error) {
 // Scrape runs the collectors asked for and returns what they wrote. It returns
 // at the deadline at the latest, then without those that are not back yet: their
 // success is 0, and they are left alone until they return. The caller releases
-// the result. The only errors are ErrRequest and the end of ctx.
+// the result. The only errors are a RequestError and the end of ctx.
 func (s *Set) Scrape(ctx context.Context, r Request) (*Result, error) {
 	units, filter, err := s.pick(r)
 	if err != nil {
@@ -174,7 +181,7 @@ func (s *Set) Scrape(ctx context.Context, r Request) (*Result, error) {
 			p.release(s)
 			return nil, ctx.Err()
 		}
-		return &Result{pass: p, set: s, Shared: p.shared}, nil
+		return &Result{pass: p, set: s}, nil
 	}
 }
 
@@ -195,8 +202,7 @@ type pass struct {
 	outcome  []outcome // by unit
 	self     *expo.Writer
 
-	waiting int  // under Set.mu: requests that have not released it
-	shared  bool // more than one request waited when it was finished
+	waiting int // under Set.mu: requests that have not released it
 }
 
 // outcome is what became of one unit in a pass.
@@ -213,6 +219,7 @@ func (s *Set) begin(k key, units []*unit) *pass {
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.undone.Store(int64(len(units)))
 	s.running[k] = p
+	s.begun.Add(1)
 	if len(units) == 0 {
 		go s.finish(p)
 	} else {
@@ -318,7 +325,6 @@ func (s *Set) finish(p *pass) {
 	if s.running[p.key] == p {
 		delete(s.running, p.key) // who comes now wants fresher numbers
 	}
-	p.shared = p.waiting > 1
 	s.mu.Unlock()
 
 	p.settleForeign(s)
@@ -383,10 +389,9 @@ func (p *pass) release(s *Set) {
 
 // Result is what one scrape said. It may be shared: it is only read.
 type Result struct {
-	pass   *pass
-	set    *Set
-	once   sync.Once
-	Shared bool // whether other requests got the same
+	pass *pass
+	set  *Set
+	once sync.Once
 }
 
 // Segments yields the text, in the format that was asked for, in parts that

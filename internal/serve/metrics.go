@@ -40,6 +40,7 @@ var ErrBadRequest = errors.New("bad request")
 type MetricsConfig struct {
 	Scraper     Scraper
 	Self        *prometheus.Registry // the program's own metrics, put at the end
+	Labels      map[string]string    // on the metrics that the handler adds to Self
 	HideSelf    bool                 // leave them out
 	MaxRequests int                  // scrapes worked on at the same time, others wait; 0 is no limit
 	Ceiling     time.Duration        // the longest that a scrape may take
@@ -75,7 +76,7 @@ func Metrics(cfg MetricsConfig) http.Handler {
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "promhttp_metric_handler_errors_total", Help: "Faults while a scrape was answered, by what was being done."}, []string{"cause"}),
 	}
-	cfg.Self.MustRegister(m.requests, m.inFlight, m.failures)
+	prometheus.WrapRegistererWith(cfg.Labels, cfg.Self).MustRegister(m.requests, m.inFlight, m.failures)
 	for _, code := range []int{http.StatusOK, http.StatusInternalServerError, http.StatusServiceUnavailable} {
 		m.requests.WithLabelValues(strconv.Itoa(code))
 	}

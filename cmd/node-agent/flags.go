@@ -1,0 +1,139 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+
+	"watchpost/cmd/internal/cli"
+	"watchpost/collectors"
+	"watchpost/internal/nodeagent"
+)
+
+// flags is the command line. The names, defaults and meanings are node_exporter's;
+// what it does not have is said in docs/compat.md.
+type flags struct {
+	app   *cli.App
+	check string // the name of that command
+
+	cfg          collectors.Config
+	metricsPath  *string
+	maxRequests  *int
+	maxProcs     *int
+	hideSelf     *bool
+	ceiling      *time.Duration
+	labels       *map[string]string
+	disableAll   *bool
+	switches     []*collectorSwitch
+	replacements []*replacement
+}
+
+// collectorSwitch is --[no-]collector.NAME.
+type collectorSwitch struct {
+	name  string
+	on    bool
+	given bool // by the user
+}
+
+// replacement is a deprecated flag and the one that took its place.
+type replacement struct {
+	old, new           string
+	oldValue, newValue *string
+	oldGiven, newGiven bool
+}
+
+func newFlags() *flags {
+	app := cli.New("node-agent", "Tells how this host is, in the metrics of node_exporter.", ":9100")
+	app.Command("serve", "Serve the metrics. This is what happens when no command is given.").Default()
+	f := &flags{
+		app:   app,
+		check: app.Command("check", "Run each collector once and tell in plain words what can be read here and what to change.").FullCommand(),
+		cfg:   collectors.DefaultConfig(),
+	}
+	f.metricsPath = app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").String()
+	f.maxRequests = app.Flag("web.max-requests", "Scrapes worked on at the same time; others wait. 0 is no limit.").Default(fmt.Sprint(nodeagent.DefaultMaxRequests)).Int()
+	f.hideSelf = app.Flag("web.disable-exporter-metrics", "Leave out the metrics of the program itself (go_*, process_*, promhttp_*, watchpost_*).").Bool()
+	f.maxProcs = app.Flag("runtime.gomaxprocs", "How many processors to use at the same time.").Envar("GOMAXPROCS").Default("1").Int()
+	f.ceiling = app.Flag("collector.timeout", "The longest that a scrape waits for its collectors; a scraper's own timeout shortens it.").Default(nodeagent.DefaultCeiling.String()).Duration()
+	f.labels = app.Flag("external-label", "A label name=value to put on every series. Repeatable.").PlaceHolder("NAME=VALUE").StringMap()
+	f.disableAll = app.Flag("collector.disable-defaults", "Run only the collectors that are asked for by name.").Bool()
+	f.paths()
+	f.collectorFlags()
+	for _, c := range collectors.List() {
+		s := &collectorSwitch{name: c.Name}
+		app.Flag("collector."+c.Name, "Collector "+c.Name+": "+c.About+".").Default(fmt.Sprint(c.On)).IsSetByUser(&s.given).BoolVar(&s.on)
+		f.switches = append(f.switches, s)
+	}
+	return f
+}
+
+func (f *flags) paths() {
+	fs := &f.cfg.FS
+	for _, p := range []struct {
+		name, help string
+		to         *string
+	}{
+		{"path.procfs", "Where procfs is mounted.", &fs.Proc},
+		{"path.sysfs", "Where sysfs is mounted.", &fs.Sys},
+		{"path.rootfs", "Where the host's root file system is mounted.", &fs.Root},
+		{"path.udev.data", "Where udev keeps its database.", &fs.Udev},
+	} {
+		f.app.Flag(p.name, p.help).Default(*p.to).StringVar(p.to)
+	}
+}
+
+// pattern declares a flag for a regular expression.
+func (f *flags) pattern(name, help string, to *string) *kingpin.FlagClause {
+	c := f.app.Flag(name, help).Default(*to)
+	c.StringVar(to)
+	return c
+}
+
+// replaced declares a hidden, deprecated flag whose value goes to the flag that
+// took its place.
+func (f *flags) replaced(old string, now *kingpin.FlagClause, to *string) {
+	r := &replacement{old: old, new: now.Model().Name, newValue: to}
+	now.IsSetByUser(&r.newGiven)
+	r.oldValue = f.app.Flag(old, "Deprecated: use --"+r.new+".").Hidden().IsSetByUser(&r.oldGiven).String()
+	f.replacements = append(f.replacements, r)
+}
+
+// config is what the flags say, checked as far as flags alone allow.
+func (f *flags) config(log *slog.Logger) (nodeagent.Config, error) {
+	for _, r := range f.replacements {
+		if !r.oldGiven {
+			continue
+		}
+		if r.newGiven {
+			return nodeagent.Config{}, fmt.Errorf("--%s and --%s cannot be used together; the first is the old name of the second", r.old, r.new)
+		}
+		log.Warn("Deprecated flag", "flag", "--"+r.old, "instead", "--"+r.new)
+		*r.newValue = *r.oldValue
+	}
+	if !strings.HasPrefix(*f.metricsPath, "/") {
+		return nodeagent.Config{}, fmt.Errorf("--web.telemetry-path %q must begin with /", *f.metricsPath)
+	}
+	if *f.maxProcs < 1 {
+		return nodeagent.Config{}, fmt.Errorf("--runtime.gomaxprocs %d must be at least 1", *f.maxProcs)
+	}
+	if *f.maxRequests < 0 || *f.ceiling <= 0 {
+		return nodeagent.Config{}, fmt.Errorf("--web.max-requests and --collector.timeout cannot be negative, nor the latter 0")
+	}
+	var enabled []string
+	for _, s := range f.switches {
+		if s.on && (s.given || !*f.disableAll) {
+			enabled = append(enabled, s.name)
+		}
+	}
+	return nodeagent.Config{
+		Collectors: f.cfg, Enabled: enabled, Labels: *f.labels,
+		MaxRequests: *f.maxRequests, Ceiling: *f.ceiling, HideSelf: *f.hideSelf, Log: log,
+	}, nil
+}
+
+// collectorFlags declares the flags of single collectors.
+func (f *flags) collectorFlags() {
+}
