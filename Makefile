@@ -1,0 +1,57 @@
+# make run, make test: nothing is needed before them but Go (and npm for the page).
+PROGRAMS := $(notdir $(wildcard cmd/*-*) $(wildcard cmd/collector))
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+STAMP    := github.com/prometheus/common/version
+LDFLAGS  := -s -w -X $(STAMP).Version=$(VERSION) -X $(STAMP).Revision=$(shell git rev-parse --short HEAD 2>/dev/null) -X $(STAMP).Branch=$(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
+TOOL     := go tool -modfile=tools/go.mod
+WEB      := internal/webui/dist/index.html
+DATA     ?= data
+
+.DEFAULT_GOAL := all
+.PHONY: all build run test check bench bench-peers golden e2e image web clean
+
+all: check test
+
+build: $(WEB) ## every program into bin/, static, version stamped
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ $(PROGRAMS:%=./cmd/%)
+
+run: build ## one process that reads this host, keeps the samples and shows the page
+	./bin/collector --standalone --storage.tsdb.path=$(DATA)
+
+web: $(WEB)
+$(WEB): $(shell find web -path web/node_modules -prune -o -type f -print)
+	@if command -v npm >/dev/null; then cd web && npm ci --no-audit --no-fund && npm run build; \
+	else echo "npm is not installed: the collector will run without its page"; fi
+
+test: ## every unit test; no root, no cluster
+	go test -race ./...
+
+check: ## format, vet, lint, layout, names in code and documents, promtool on golden files
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	go test ./internal/layout ./collectors -run 'Layout|Docs'
+	@for f in cmd/*/testdata/metrics.txt; do echo "promtool check metrics < $$f"; $(TOOL) promtool check metrics --lint=none < $$f || exit 1; done
+
+bench: ## speed of the parts, compared with the last run
+	@mkdir -p bin && mv -f bin/bench.txt bin/bench.old 2>/dev/null || true
+	go test -run '^$$' -bench . -benchmem -count 3 ./internal/expo ./internal/hostfs ./collectors | tee bin/bench.txt
+	@if [ -s bin/bench.old ]; then $(TOOL) benchstat bin/bench.old bin/bench.txt; fi
+
+bench-peers: build ## ours beside node_exporter on this host
+	cd bench/peers && go build -o ../../bin/node_exporter github.com/prometheus/node_exporter
+	go run ./bench/scrape --peer bin/node_exporter --ours bin/node-agent
+	go run ./bench/compare --peer bin/node_exporter --ours bin/node-agent
+
+golden: ## refresh every expected output, then read the diff
+	go test ./cmd/... ./collectors -run 'Golden|Docs' -update
+
+e2e: build ## the real programs, started and asked
+	go test -tags e2e -count 1 -timeout 20m ./test/e2e/...
+
+image: ## one small image for each program
+	for p in $(PROGRAMS); do docker build --target $$p -t watchpost/$$p:$(VERSION) . || exit 1; done
+
+clean:
+	rm -rf bin web/node_modules internal/webui/dist/*
