@@ -65,8 +65,8 @@ func (s *Server) serveLanding(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// usesTLS tells whether the web configuration file turns TLS on.
-func usesTLS(file string) (bool, error) {
+// UsesTLS tells whether the web configuration file turns TLS on.
+func UsesTLS(file string) (bool, error) {
 	if file == "" {
 		return false, nil
 	}

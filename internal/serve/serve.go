@@ -225,7 +225,7 @@ func removeDeadSocket(path string) error {
 // it listens.
 func (s *Server) URLs() []string {
 	scheme := "http"
-	if tls, err := usesTLS(s.cfg.WebConfigFile); err == nil && tls {
+	if tls, err := UsesTLS(s.cfg.WebConfigFile); err == nil && tls {
 		scheme = "https"
 	}
 	var urls []string

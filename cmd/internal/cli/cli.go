@@ -27,6 +27,7 @@ type App struct {
 	*kingpin.Application
 
 	logLevel, logFormat, logPath *string
+	level                        *promslog.Level // of the logger that was made
 
 	addresses     *[]string
 	systemdSocket *bool
@@ -79,6 +80,7 @@ func (a *App) Parse(args []string) (command string, err error) {
 // Logger makes the program's logger from the flags.
 func (a *App) Logger() (*slog.Logger, error) {
 	cfg := &promslog.Config{Level: promslog.NewLevel(), Format: promslog.NewFormat(), Writer: os.Stderr}
+	a.level = cfg.Level
 	if err := cfg.Level.Set(*a.logLevel); err != nil {
 		return nil, Usage(err)
 	}
@@ -94,6 +96,14 @@ func (a *App) Logger() (*slog.Logger, error) {
 		})
 	}
 	return promslog.New(cfg), nil
+}
+
+// SetLevel changes the level of the logger; "" is back to that of the flags.
+func (a *App) SetLevel(level string) error {
+	if level == "" {
+		level = *a.logLevel
+	}
+	return a.level.Set(level)
 }
 
 // Server is the configuration of the program's web server, from the flags.

@@ -1,0 +1,70 @@
+package promstack
+
+// Discovery of scrape targets and Alertmanagers. The kinds this program knows
+// are those imported here; importing Prometheus' discovery/install would bring
+// the client libraries of some twenty clouds.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/discovery"
+	_ "github.com/prometheus/prometheus/discovery/consul"
+	_ "github.com/prometheus/prometheus/discovery/dns"
+	_ "github.com/prometheus/prometheus/discovery/file"
+	_ "github.com/prometheus/prometheus/discovery/http"
+	_ "github.com/prometheus/prometheus/discovery/kubernetes"
+	"k8s.io/klog/v2"
+)
+
+// newDiscovery makes the managers that find the targets of scrapes and the
+// Alertmanagers. Their work ends with ctx.
+func (e *Engine) newDiscovery(ctx context.Context) (targets, managers *discovery.Manager, err error) {
+	// client-go logs to a process-wide logger of its own; without this its lines
+	// would go to standard error in another format.
+	klog.SetSlogLogger(e.log.With("component", "kubernetes client"))
+	if err := discovery.RegisterK8sClientMetricsWithPrometheus(e.reg); err != nil {
+		return nil, nil, fmt.Errorf("discovery: %w", err)
+	}
+	metrics, err := discovery.CreateAndRegisterSDMetrics(e.reg)
+	if err != nil {
+		return nil, nil, fmt.Errorf("discovery: %w", err)
+	}
+	manager := func(name string) *discovery.Manager {
+		return discovery.NewManager(ctx, e.log.With("component", "discovery", "for", name), e.reg, metrics,
+			discovery.Name(name), discovery.FeatureRegistry(e.known), discovery.Updatert(e.cfg.DiscoveryInterval))
+	}
+	targets, managers = manager("scrape"), manager("notify")
+	if targets == nil || managers == nil { // the manager has logged why
+		return nil, nil, errors.New("discovery: the registry already holds the metrics of another engine")
+	}
+	return targets, managers, nil
+}
+
+// applyTargets hands the discoveries of all scrape jobs to m.
+func applyTargets(m *discovery.Manager) func(*config.Config) error {
+	return func(c *config.Config) error {
+		jobs, err := c.GetScrapeConfigs()
+		if err != nil {
+			return err
+		}
+		byJob := make(map[string]discovery.Configs, len(jobs))
+		for _, j := range jobs {
+			byJob[j.JobName] = j.ServiceDiscoveryConfigs
+		}
+		return m.ApplyConfig(byJob)
+	}
+}
+
+// applyAlertmanagers hands the discoveries of all Alertmanagers to m.
+func applyAlertmanagers(m *discovery.Manager) func(*config.Config) error {
+	return func(c *config.Config) error {
+		sets := make(map[string]discovery.Configs)
+		for name, am := range c.AlertingConfig.AlertmanagerConfigs.ToMap() {
+			sets[name] = am.ServiceDiscoveryConfigs
+		}
+		return m.ApplyConfig(sets)
+	}
+}

@@ -1,0 +1,84 @@
+package promstack
+
+// Scraping. A scrape under way when the engine stops may finish; one that is
+// late is cut off and leaves nothing behind, so that a stop never records a
+// healthy target as down.
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	commonconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/scrape"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/logging"
+)
+
+// newScrapes makes the manager of all scrape jobs; the end of late cuts their
+// connections.
+func (e *Engine) newScrapes(late context.Context, s *stores) (*scrape.Manager, error) {
+	m, err := scrape.NewManager(&scrape.Options{
+		DiscoveryReloadInterval: model.Duration(e.cfg.DiscoveryInterval),
+		// The first scrape need not wait for the first tick of that interval.
+		DiscoveryReloadOnStartup: true,
+		HTTPClientOptions:        []commonconfig.HTTPClientOption{commonconfig.WithDialContextFunc(cutDialer(late))},
+		FeatureRegistry:          e.known,
+	}, e.log.With("component", "scrape"), logging.NewJSONFileLogger, nil, cutAppendable{s, late}, e.reg)
+	if err != nil {
+		return nil, fmt.Errorf("scrape: %w", err)
+	}
+	s.scrapes.Store(m)
+	return m, nil
+}
+
+// cutAppendable takes samples until late ends; after that a scrape's samples are
+// dropped as a whole.
+type cutAppendable struct {
+	storage.AppendableV2
+	late context.Context
+}
+
+func (c cutAppendable) AppenderV2(ctx context.Context) storage.AppenderV2 {
+	return cutAppender{c.AppendableV2.AppenderV2(ctx), c.late}
+}
+
+type cutAppender struct {
+	storage.AppenderV2
+	late context.Context
+}
+
+func (a cutAppender) Commit() error {
+	if a.late.Err() != nil {
+		return a.Rollback()
+	}
+	return a.AppenderV2.Commit()
+}
+
+// cutDialer dials connections that close when late ends.
+func cutDialer(late context.Context) commonconfig.DialContextFunc {
+	d := net.Dialer{Timeout: 30 * time.Second}
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(late, cancel)()
+		c, err := d.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &cutConn{c, context.AfterFunc(late, func() { c.Close() })}, nil
+	}
+}
+
+// cutConn forgets its cut when it is closed in the ordinary way.
+type cutConn struct {
+	net.Conn
+	forget func() bool
+}
+
+func (c *cutConn) Close() error {
+	c.forget()
+	return c.Conn.Close()
+}

@@ -1,0 +1,299 @@
+package promstack
+
+// Storage: the TSDB on disk, remote write and remote read beside it, and the
+// fan-out that joins them.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/units"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/scrape"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/storage/remote"
+	"github.com/prometheus/prometheus/tsdb"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+	"github.com/prometheus/prometheus/tsdb/fileutil"
+	"github.com/prometheus/prometheus/util/compression"
+)
+
+// StorageConfig is where samples are kept and for how long.
+type StorageConfig struct {
+	Dir            string        // data directory, made when absent ("data")
+	Retention      time.Duration // age at which blocks go; 15 days when no limit is given at all
+	RetentionBytes int64         // size of all blocks at which the oldest go; 0 is no limit
+	MinBlock       time.Duration // time the head keeps before it becomes a block (2h)
+	MaxBlock       time.Duration // longest block that compaction makes (a tenth of Retention, 31 days at most)
+	WALCompression string        // "snappy", "zstd" or "none" ("snappy")
+	NoLockFile     bool          // do not keep other processes out of Dir
+	Exemplars      bool          // keep exemplars in memory, as many as the configuration says
+}
+
+func (c *StorageConfig) setDefaults() {
+	if c.Dir == "" {
+		c.Dir = "data"
+	}
+	if c.Retention == 0 && c.RetentionBytes == 0 {
+		c.Retention = 15 * 24 * time.Hour
+	}
+	orDuration(&c.MinBlock, 2*time.Hour)
+	if c.MaxBlock == 0 {
+		// As Prometheus: blocks of a tenth of the retention keep what is deleted
+		// at a time small.
+		c.MaxBlock = 31 * 24 * time.Hour
+		if tenth := c.Retention / 10; tenth > 0 {
+			c.MaxBlock = min(c.MaxBlock, tenth)
+		}
+	}
+	if c.WALCompression == "" {
+		c.WALCompression = compression.Snappy
+	}
+}
+
+// options translates c and the storage section of the configuration. Every field
+// whose default differs between the library and the Prometheus program is set.
+func (c *StorageConfig) options(conf *config.Config) *tsdb.Options {
+	o := tsdb.DefaultOptions()
+	ret := c.retention(conf)
+	o.RetentionDuration = time.Duration(ret.Time).Milliseconds()
+	o.MaxBytes = int64(ret.Size)
+	o.MaxPercentage = ret.Percentage
+	o.MinBlockDuration = c.MinBlock.Milliseconds()
+	// The library would never merge blocks: its longest block is its shortest.
+	o.MaxBlockDuration = c.MaxBlock.Milliseconds()
+	// The library writes the log uncompressed; snappy halves it for little CPU.
+	o.WALCompression = compression.Type(c.WALCompression)
+	// Two processes in one directory destroy it.
+	o.NoLockfile = c.NoLockFile
+	// A start reads the snapshot instead of the whole log. After a kill the
+	// snapshot is missing or old and the log is read from there on.
+	o.EnableMemorySnapshotOnShutdown = true
+
+	t := conf.StorageConfig.TSDBConfig
+	o.OutOfOrderTimeWindow = t.OutOfOrderTimeWindow
+	o.StaleSeriesCompactionThreshold = t.StaleSeriesCompactionThreshold
+	if t.ChunkEncoding.Floats == config.FloatChunkEncodingXOR2 {
+		o.FloatChunkEncoding = chunkenc.EncXOR2
+	}
+	o.EnableExemplarStorage = c.Exemplars
+	if c.Exemplars {
+		o.MaxExemplars = exemplars(conf).MaxExemplars
+	}
+	return o
+}
+
+// retention is the configuration's where it has any, else the program's.
+func (c *StorageConfig) retention(conf *config.Config) config.TSDBRetentionConfig {
+	if r := conf.StorageConfig.TSDBConfig.Retention; r != nil && *r != (config.TSDBRetentionConfig{}) {
+		return *r
+	}
+	return config.TSDBRetentionConfig{Time: model.Duration(c.Retention), Size: units.Base2Bytes(c.RetentionBytes)}
+}
+
+func exemplars(conf *config.Config) config.ExemplarsConfig {
+	if e := conf.StorageConfig.ExemplarsConfig; e != nil {
+		return *e
+	}
+	return config.DefaultExemplarsConfig
+}
+
+// fill completes the storage section of a loaded configuration with what the
+// program said, so that every reader of it sees what is in force.
+func (c *StorageConfig) fill(conf *config.Config) {
+	ret := c.retention(conf)
+	conf.StorageConfig.TSDBConfig.Retention = &ret
+	if c.Exemplars {
+		ex := exemplars(conf)
+		conf.StorageConfig.ExemplarsConfig = &ex
+	}
+}
+
+// openStorage opens the TSDB and replays its log. It returns nil without an
+// error when ctx ended first.
+func (e *Engine) openStorage(ctx context.Context) (*tsdb.DB, error) {
+	dir := e.cfg.Storage.Dir
+	if err := probeDir(dir, e.cfg.Storage.NoLockFile); err != nil {
+		return nil, err
+	}
+	opts := e.cfg.Storage.options(e.first)
+	opts.FeatureRegistry = e.known
+	type result struct {
+		db  *tsdb.DB
+		err error
+	}
+	opened := make(chan result, 1)
+	began := time.Now()
+	go func() {
+		db, err := tsdb.Open(dir, e.log.With("component", "tsdb"), e.reg, opts, e.replay)
+		opened <- result{db, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, nil
+	case r := <-opened:
+		if r.err != nil {
+			return nil, dirError(dir, r.err)
+		}
+		registerHeadTimes(e.reg, r.db)
+		e.log.Info("Storage is open", "dir", dir, "blocks", len(r.db.Blocks()),
+			"series", r.db.Head().NumSeries(), "took", time.Since(began).Round(time.Millisecond))
+		return r.db, nil
+	}
+}
+
+// probeDir finds out whether the data directory can be used, before anything in
+// it is touched: the TSDB itself tidies the directory up before it takes the
+// lock, which would pull files from under a process that is using it.
+func probeDir(dir string, noLock bool) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return dirError(dir, err)
+	}
+	probe, err := os.CreateTemp(dir, ".probe-*")
+	if err != nil {
+		return dirError(dir, err)
+	}
+	probe.Close()
+	if err := os.Remove(probe.Name()); err != nil {
+		return dirError(dir, err)
+	}
+	if noLock {
+		return nil
+	}
+	name := filepath.Join(dir, "lock")
+	lock, existed, err := fileutil.Flock(name)
+	if err != nil {
+		return dirError(dir, err)
+	}
+	if !existed { // the TSDB tells a clean start by the absence of the file
+		defer os.Remove(name)
+	}
+	return lock.Release()
+}
+
+// dirError says what to do about a data directory that cannot be used.
+func dirError(dir string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return fmt.Errorf("data directory %s is in use by another process: stop that one, or choose another directory", dir)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("data directory %s cannot be written by user %d: change its owner, or choose another directory (%w)", dir, os.Getuid(), err)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("data directory %s is on a read-only filesystem: mount it writable, or choose another directory", dir)
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EEXIST):
+		return fmt.Errorf("data directory %s is not a directory: choose another one (%w)", dir, err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("data directory %s: the disk is full: free some space, or lower the retention (%w)", dir, err)
+	}
+	return fmt.Errorf("data directory %s: %w", dir, err)
+}
+
+// registerHeadTimes adds the three gauges that Prometheus' own program adds.
+func registerHeadTimes(reg prometheus.Registerer, db *tsdb.DB) {
+	gauge := func(name, help string, ms func() int64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+			return float64(ms() / 1000)
+		}))
+	}
+	gauge("prometheus_tsdb_lowest_timestamp_seconds", "Time of the oldest sample in the storage.", func() int64 {
+		if bb := db.Blocks(); len(bb) > 0 {
+			return bb[0].Meta().MinTime
+		}
+		return db.Head().MinTime()
+	})
+	gauge("prometheus_tsdb_head_min_time_seconds", "Time of the oldest sample in the head block.", func() int64 { return db.Head().MinTime() })
+	gauge("prometheus_tsdb_head_max_time_seconds", "Time of the newest sample in the head block.", func() int64 { return db.Head().MaxTime() })
+}
+
+// stores are the places samples go to and come from.
+type stores struct {
+	local  localStore
+	remote *remote.Storage
+	all    storage.Storage // local first, then remote
+
+	cfg     *StorageConfig
+	forward atomic.Bool                    // some remote_write is configured
+	scrapes atomic.Pointer[scrape.Manager] // for the metadata that remote write sends
+}
+
+func (e *Engine) newStores(db *tsdb.DB) *stores {
+	s := &stores{cfg: &e.cfg.Storage}
+	s.local = localStore{DB: db, replay: e.replay, margin: 2 * e.cfg.Storage.MinBlock}
+	s.remote = remote.NewStorage(e.log.With("component", "remote"), e.reg, s.local.StartTime,
+		e.cfg.Storage.Dir, e.cfg.Remote.FlushDeadline, s, false)
+	s.all = storage.NewFanout(e.log, s.local, s.remote)
+	db.SetWriteNotified(s.remote)
+	return s
+}
+
+// Get implements remote.ReadyScrapeManager.
+func (s *stores) Get() (*scrape.Manager, error) {
+	if m := s.scrapes.Load(); m != nil {
+		return m, nil
+	}
+	return nil, errors.New("scrapes have not started")
+}
+
+// AppenderV2 is where scraped samples go. Remote write reads them back from the
+// log; its own appender only counts them, so it is left out where nothing is
+// forwarded.
+func (s *stores) AppenderV2(ctx context.Context) storage.AppenderV2 {
+	if s.forward.Load() {
+		return s.all.AppenderV2(ctx)
+	}
+	return s.local.AppenderV2(ctx)
+}
+
+func (s *stores) applyLocal(c *config.Config) error {
+	s.forward.Store(len(c.RemoteWriteConfigs) > 0)
+	return s.local.ApplyConfig(c)
+}
+
+// close writes the snapshot and ends remote write, which may take its flush
+// deadline.
+func (s *stores) close() error { return s.all.Close() }
+
+// localStore is the TSDB as the API wants to see it.
+type localStore struct {
+	*tsdb.DB
+	replay *tsdb.DBStats
+	margin time.Duration
+}
+
+// StartTime is the time in ms from which the local storage surely has all
+// samples; remote read is asked for what is older.
+func (s localStore) StartTime() (int64, error) {
+	start := time.Now().UnixMilli()
+	if bb := s.Blocks(); len(bb) > 0 {
+		start = bb[0].Meta().MinTime
+	}
+	return start + s.margin.Milliseconds(), nil
+}
+
+func (s localStore) Stats(byLabel string, limit int) (*tsdb.Stats, error) {
+	return s.Head().Stats(byLabel, limit), nil
+}
+
+func (s localStore) WALReplayStatus() (tsdb.WALReplayStatus, error) {
+	return s.replay.Head.WALReplayStatus.GetWALReplayStatus(), nil
+}
+
+func (s localStore) BlockMetas() ([]tsdb.BlockMeta, error) { return s.DB.BlockMetas(), nil }
+
+var _ interface {
+	storage.Storage
+	storage.ExemplarQueryable
+} = localStore{}
+
+// quiet is a logger for checks whose findings are returned as errors.
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
