@@ -97,7 +97,9 @@ func ParseLine(raw []byte) (l Line, problem string) {
 	for i < len(b) && nameByte(b[i]) {
 		i++
 	}
-	l.Name = b[:i]
+	if i > 0 {
+		l.Name = b[:i]
+	}
 	b = trimSpace(b[i:])
 	if len(b) > 0 && b[0] == '{' {
 		end := closingBrace(b)
@@ -106,11 +108,11 @@ func ParseLine(raw []byte) (l Line, problem string) {
 		}
 		l.Labels = b[1:end]
 		b = trimSpace(b[end+1:])
-		if len(l.Name) == 0 { // {"a name of any characters",label="value"}
+		if l.Name == nil { // {"a name of any characters",label="value"}
 			l.Name = quotedName(l.Labels)
 		}
 	}
-	if len(l.Name) == 0 || '0' <= l.Name[0] && l.Name[0] <= '9' {
+	if l.Name == nil || i > 0 && '0' <= l.Name[0] && l.Name[0] <= '9' {
 		return l, "no metric name"
 	}
 	l.Value, l.Rest = b, nil
@@ -149,7 +151,7 @@ func parseComment(l Line, b []byte) (Line, string) {
 		l.Name, l.Value = cutSpace(rest)
 	}
 	if len(l.Name) == 0 {
-		return l, "no metric name"
+		l.Kind = Comment // it only begins like one
 	}
 	return l, ""
 }
@@ -177,7 +179,23 @@ func (l *Line) Label(name string) (string, bool) {
 // Pairs yields the label names and their values, still escaped. It stops at what
 // is not a pair.
 func (l *Line) Pairs(yield func(name, value []byte) bool) {
-	b := l.Labels
+	items(l.Labels, func(name, value []byte, isPair bool) bool { return !isPair || yield(name, value) })
+}
+
+// quotedName is the metric's name that stands quoted among the labels, or nil.
+func quotedName(labels []byte) (name []byte) {
+	items(labels, func(quoted, _ []byte, isPair bool) bool {
+		if !isPair {
+			name = quoted
+		}
+		return isPair
+	})
+	return name
+}
+
+// items yields what stands between braces: label names with their values, and
+// quoted names without one.
+func items(b []byte, yield func(name, value []byte, isPair bool) bool) {
 	for {
 		b = bytes.TrimLeft(b, ", \t")
 		if len(b) == 0 {
@@ -191,7 +209,10 @@ func (l *Line) Pairs(yield func(name, value []byte) bool) {
 			}
 			name, b = b[1:end], trimSpace(b[end+1:])
 			if len(b) == 0 || b[0] != '=' {
-				continue // the metric's name, quoted
+				if !yield(name, nil, false) {
+					return
+				}
+				continue
 			}
 		} else {
 			i := bytes.IndexByte(b, '=')
@@ -205,7 +226,7 @@ func (l *Line) Pairs(yield func(name, value []byte) bool) {
 			return
 		}
 		end := closingQuote(b)
-		if end < 0 || !yield(name, b[1:end]) {
+		if end < 0 || !yield(name, b[1:end], true) {
 			return
 		}
 		b = b[end+1:]
@@ -270,19 +291,6 @@ func closingQuote(b []byte) int {
 		i++
 	}
 	return -1
-}
-
-// quotedName is the metric name that stands first among the labels, or nil.
-func quotedName(labels []byte) []byte {
-	b := trimSpace(labels)
-	if len(b) == 0 || b[0] != '"' {
-		return nil
-	}
-	end := closingQuote(b)
-	if end < 0 {
-		return nil
-	}
-	return b[1:end]
 }
 
 func cutSpace(b []byte) (word, rest []byte) {
