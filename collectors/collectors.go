@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"slices"
 	"strings"
@@ -27,6 +28,14 @@ type Collector interface {
 // ErrNoData says that the host lacks what the collector reads: the kernel was
 // built without it, no such device is there. It is not a failure to be mended.
 var ErrNoData = errors.New("no data")
+
+// absent turns the error of a file that does not exist into ErrNoData.
+func absent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %w", ErrNoData, err)
+	}
+	return err
+}
 
 // Config is what the collectors are made from. Each part is declared beside the
 // collector that reads it.
@@ -52,7 +61,9 @@ type row struct {
 
 // table lists every collector. To add one: a file with its constructor, a row
 // here and a page in docs/metrics.
-var table = []row{}
+var table = []row{
+	{"loadavg", true, "how many tasks run or wait, over 1, 5 and 15 minutes", newLoadavg},
+}
 
 // Info tells of a collector without making it.
 type Info struct {
