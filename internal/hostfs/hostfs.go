@@ -121,10 +121,10 @@ func open(path string) (int, error) {
 func readAll(fd int, path string, buf []byte) ([]byte, error) {
 	buf = buf[:0]
 	for {
+		if len(buf) > MaxFile {
+			return nil, &fs.PathError{Op: "read", Path: path, Err: ErrTooLarge}
+		}
 		if len(buf) == cap(buf) {
-			if len(buf) >= MaxFile {
-				return nil, &fs.PathError{Op: "read", Path: path, Err: ErrTooLarge}
-			}
 			buf = slices.Grow(buf, max(4096, cap(buf)))
 		}
 		n, err := unix.Pread(fd, buf[len(buf):cap(buf)], int64(len(buf)))
