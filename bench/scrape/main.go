@@ -15,13 +15,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
-)
 
-// sixteen are the collectors of a plain host, those that every installation has.
-const sixteen = "cpu,diskstats,filefd,filesystem,loadavg,meminfo,netclass,netdev,netstat,pressure,sockstat,stat,textfile,time,uname,vmstat"
+	"watchpost/bench/internal/agent"
+)
 
 // options are what the command line says.
 type options struct {
@@ -41,7 +39,7 @@ func main() {
 	flag.StringVar(&o.ours, "ours", "bin/node-agent", "node-agent's `executable`")
 	flag.StringVar(&o.peerArgs, "peer-args", "", "further `flags` for the peer, separated by blanks")
 	flag.StringVar(&o.oursArgs, "ours-args", "", "further `flags` for ours, separated by blanks")
-	flag.StringVar(&o.collectors, "collectors", sixteen, "the `list` of collectors to run; \"default\" is what each program runs by itself")
+	flag.StringVar(&o.collectors, "collectors", agent.Sixteen, "the `list` of collectors to run; \"default\" is what each program runs by itself")
 	flag.IntVar(&o.scrapes, "scrapes", 100, "scrapes of each program in a run, the first included")
 	flag.IntVar(&o.runs, "runs", 5, "runs, each with programs newly started; the medians count")
 	flag.DurationVar(&o.interval, "interval", 0, "pause after each pair of scrapes")
@@ -103,17 +101,4 @@ func (o *options) judge(peer, ours []cost) error {
 		errs = append(errs, fmt.Errorf("%.1f MB are over the limit of %g", m, o.maxRSS))
 	}
 	return errors.Join(errs...)
-}
-
-// args are the flags of a program, with those that choose collectors.
-func (o *options) args(further string) []string {
-	args := strings.Fields(further)
-	if o.collectors == "default" {
-		return args
-	}
-	args = append(args, "--collector.disable-defaults")
-	for name := range strings.SplitSeq(o.collectors, ",") {
-		args = append(args, "--collector."+name)
-	}
-	return args
 }

@@ -105,12 +105,12 @@ func countSeries(text []byte) (n int, err error) {
 
 // pair starts both programs, scrapes them in turn and ends them.
 func (o *options) pair(ctx context.Context) (peer, ours cost, err error) {
-	p, err := begin(ctx, o.peer, o.args(o.peerArgs), o.timeout)
+	p, err := begin(ctx, o.peer, agent.Flags(o.collectors, o.peerArgs), o.timeout)
 	if err != nil {
 		return cost{}, cost{}, err
 	}
 	defer func() { err = errors.Join(err, p.Stop()) }()
-	u, err := begin(ctx, o.ours, o.args(o.oursArgs), o.timeout)
+	u, err := begin(ctx, o.ours, agent.Flags(o.collectors, o.oursArgs), o.timeout)
 	if err != nil {
 		return cost{}, cost{}, err
 	}

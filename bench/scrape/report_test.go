@@ -68,14 +68,3 @@ func TestJudge(t *testing.T) {
 		t.Errorf("table without the ratios:\n%s", out.String())
 	}
 }
-
-func TestArgs(t *testing.T) {
-	o := options{collectors: "cpu,time"}
-	if got := strings.Join(o.args("--a  --b=1"), " "); got != "--a --b=1 --collector.disable-defaults --collector.cpu --collector.time" {
-		t.Error(got)
-	}
-	o.collectors = "default"
-	if got := o.args(""); len(got) != 0 {
-		t.Error(got)
-	}
-}
