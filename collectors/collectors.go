@@ -42,6 +42,8 @@ func absent(err error) error {
 type Config struct {
 	FS  hostfs.FS    // where the host is mounted
 	Log *slog.Logger // nil: no logs
+
+	Stat StatConfig
 }
 
 // DefaultConfig is the configuration that node_exporter's flags have by default.
@@ -62,7 +64,10 @@ type row struct {
 // table lists every collector. To add one: a file with its constructor, a row
 // here and a page in docs/metrics.
 var table = []row{
+	{"filefd", true, "how many files are open, and how many may be", newFilefd},
 	{"loadavg", true, "how many tasks run or wait, over 1, 5 and 15 minutes", newLoadavg},
+	{"stat", true, "interrupts, context switches, forks, tasks and the time of boot", newStat},
+	{"uname", true, "the kernel's version and the host's name", newUname},
 }
 
 // Info tells of a collector without making it.
