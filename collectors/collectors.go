@@ -66,6 +66,7 @@ type row struct {
 var table = []row{
 	{"filefd", true, "how many files are open, and how many may be", newFilefd},
 	{"loadavg", true, "how many tasks run or wait, over 1, 5 and 15 minutes", newLoadavg},
+	{"meminfo", true, "memory and swap by use", newMeminfo},
 	{"stat", true, "interrupts, context switches, forks, tasks and the time of boot", newStat},
 	{"uname", true, "the kernel's version and the host's name", newUname},
 }
