@@ -1,0 +1,205 @@
+// What the overview shows of a host: one row, one panel. The metric names are node_exporter's, the meaning of the
+// kernel's numbers is in proc(5) and the kernel's Documentation/admin-guide (iostats.rst, ../accounting/psi.rst).
+//
+// In the expressions $host stands for the label matchers of the chosen host, $w for the window of a rate.
+
+import type { Unit } from "./units";
+
+export interface Query {
+  expr: string;
+  /** Name of each line; {{label}} is replaced. Lines of the same name share a colour and a legend entry. */
+  legend: string;
+  /** Draw below zero. */
+  down?: true;
+}
+
+export interface Panel {
+  id: string;
+  title: string;
+  unit: Unit;
+  queries: Query[];
+  stacked?: true;
+  /** Order of the lines, lowest first when stacked; others follow by name. Also keeps the colours of names fixed. */
+  order?: string[];
+  /** The axis reaches at least this value. */
+  atLeast?: number;
+  /** The axis never goes beyond this value. */
+  atMost?: number;
+  /** What above and below zero mean. */
+  ways?: [up: string, down: string];
+  /** Why there may be nothing to draw. */
+  empty: string;
+}
+
+// Software devices that would count the same bytes again or drown the real ones.
+const devices = 'device!~"(z?ram|loop|fd|sr)[0-9]+"';
+const networks = 'device!~"lo|veth.+|cali.+|lxc.+|tunl[0-9]+|dummy[0-9]+|nodelocaldns|kube-ipvs[0-9]+"';
+const disks = 'fstype!~"tmpfs|ramfs|squashfs|iso9660|erofs"';
+
+const memoryUsed =
+  "node_memory_MemTotal_bytes{$host} - node_memory_MemFree_bytes{$host} - node_memory_Buffers_bytes{$host}" +
+  " - node_memory_Cached_bytes{$host} - node_memory_SReclaimable_bytes{$host}";
+
+// As df counts: what only root may fill is neither used nor available.
+const diskUsed =
+  `(node_filesystem_size_bytes{$host,${disks}} - node_filesystem_free_bytes{$host,${disks}})` +
+  ` / (node_filesystem_size_bytes{$host,${disks}} - node_filesystem_free_bytes{$host,${disks}}` +
+  ` + node_filesystem_avail_bytes{$host,${disks}})`;
+
+export const panels: Panel[] = [
+  {
+    id: "cpu",
+    title: "CPU by mode",
+    unit: "percent",
+    stacked: true,
+    order: ["system", "user", "nice", "iowait", "irq", "softirq", "steal"],
+    atLeast: 0.1,
+    atMost: 1,
+    queries: [{ expr: 'avg by (mode) (rate(node_cpu_seconds_total{$host,mode!="idle"}[$w]))', legend: "{{mode}}" }],
+    empty: "No node_cpu_seconds_total from this host.",
+  },
+  {
+    id: "memory",
+    title: "Memory",
+    unit: "bytes",
+    stacked: true,
+    order: ["used", "cached", "buffers", "free"],
+    queries: [
+      { expr: memoryUsed, legend: "used" },
+      { expr: "node_memory_Cached_bytes{$host} + node_memory_SReclaimable_bytes{$host}", legend: "cached" },
+      { expr: "node_memory_Buffers_bytes{$host}", legend: "buffers" },
+      { expr: "node_memory_MemFree_bytes{$host}", legend: "free" },
+    ],
+    empty: "No node_memory_* from this host.",
+  },
+  {
+    id: "space",
+    title: "Disk space used",
+    unit: "percent",
+    atLeast: 1,
+    atMost: 1,
+    queries: [{ expr: `max by (mountpoint) (${diskUsed})`, legend: "{{mountpoint}}" }],
+    empty: "No filesystem on a disk is reported for this host.",
+  },
+  {
+    id: "io",
+    title: "Disk throughput",
+    unit: "bytes/s",
+    atLeast: 1024,
+    ways: ["read", "written"],
+    queries: [
+      { expr: `rate(node_disk_read_bytes_total{$host,${devices}}[$w])`, legend: "{{device}}" },
+      { expr: `rate(node_disk_written_bytes_total{$host,${devices}}[$w])`, legend: "{{device}}", down: true },
+    ],
+    empty: "No block device is reported for this host.",
+  },
+  {
+    id: "busy",
+    title: "Disk busy",
+    unit: "percent",
+    atLeast: 0.01,
+    atMost: 1,
+    queries: [{ expr: `rate(node_disk_io_time_seconds_total{$host,${devices}}[$w])`, legend: "{{device}}" }],
+    empty: "No block device is reported for this host.",
+  },
+  {
+    id: "network",
+    title: "Network",
+    unit: "bytes/s",
+    atLeast: 1024,
+    ways: ["received", "sent"],
+    queries: [
+      { expr: `rate(node_network_receive_bytes_total{$host,${networks}}[$w])`, legend: "{{device}}" },
+      { expr: `rate(node_network_transmit_bytes_total{$host,${networks}}[$w])`, legend: "{{device}}", down: true },
+    ],
+    empty: "No network interface is reported for this host.",
+  },
+  {
+    id: "load",
+    title: "Load average",
+    unit: "number",
+    order: ["1 min", "5 min", "15 min"],
+    atLeast: 0.5,
+    queries: [
+      { expr: "node_load1{$host}", legend: "1 min" },
+      { expr: "node_load5{$host}", legend: "5 min" },
+      { expr: "node_load15{$host}", legend: "15 min" },
+    ],
+    empty: "No node_load* from this host.",
+  },
+  {
+    id: "pressure",
+    title: "Pressure: share of time some task waited",
+    unit: "percent",
+    order: ["CPU", "I/O", "memory"],
+    atLeast: 0.01,
+    atMost: 1,
+    queries: [
+      { expr: "rate(node_pressure_cpu_waiting_seconds_total{$host}[$w])", legend: "CPU" },
+      { expr: "rate(node_pressure_io_waiting_seconds_total{$host}[$w])", legend: "I/O" },
+      { expr: "rate(node_pressure_memory_waiting_seconds_total{$host}[$w])", legend: "memory" },
+    ],
+    empty: "This host's kernel reports no pressure (PSI); it is there since Linux 4.20, on some distributions only with psi=1.",
+  },
+];
+
+/** A number at the head of the page. */
+export interface Head {
+  id: string;
+  title: string;
+  unit: Unit;
+  expr: string;
+  /** Shown under the number: its labels fill {{label}}, the value of a second expression fills {{value}}. */
+  note?: { text: string; expr?: string; unit?: Unit };
+  /** A part of a whole: drawn as a bar that turns to a warning near its end. */
+  share?: true;
+}
+
+export const heads: Head[] = [
+  {
+    id: "cpu",
+    title: "CPU busy",
+    unit: "percent",
+    share: true,
+    expr: '1 - avg(rate(node_cpu_seconds_total{$host,mode="idle"}[$w]))',
+    note: { text: "of {{value}} CPUs", expr: 'count(node_cpu_seconds_total{$host,mode="idle"})', unit: "number" },
+  },
+  {
+    id: "memory",
+    title: "Memory used",
+    unit: "percent",
+    share: true,
+    expr: "1 - node_memory_MemAvailable_bytes{$host} / node_memory_MemTotal_bytes{$host}",
+    note: { text: "of {{value}}", expr: "node_memory_MemTotal_bytes{$host}", unit: "bytes" },
+  },
+  {
+    id: "disk",
+    title: "Fullest disk",
+    unit: "percent",
+    share: true,
+    expr: `topk(1, max by (mountpoint) (${diskUsed}))`,
+    note: { text: "{{mountpoint}}" },
+  },
+  {
+    id: "load",
+    title: "Load, 1 min",
+    unit: "number",
+    expr: "node_load1{$host}",
+    note: {
+      text: "{{value}} per CPU",
+      expr: 'node_load1{$host} / scalar(count(node_cpu_seconds_total{$host,mode="idle"}))',
+      unit: "number",
+    },
+  },
+  {
+    id: "uptime",
+    title: "Uptime",
+    unit: "seconds",
+    expr: "node_time_seconds{$host} - node_boot_time_seconds{$host}",
+  },
+];
+
+/** fill puts the host's matchers and the rate window into an expression. */
+export function fill(expr: string, host: string, window: string): string {
+  return expr.replace(/\$(host|w)\b/g, (_, name: string) => (name === "host" ? host : window));
+}

@@ -1,0 +1,71 @@
+// The Graph tab: an expression over a stretch of time.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { api } from "./connection";
+import { Chart } from "./chart";
+import { zoom } from "./controls";
+import { queryLines, type Lines } from "./lines";
+import { useLoad } from "./load";
+import { alignedSpan, chooseStep, duration } from "./time";
+import { Failure, Remarks } from "./widgets";
+
+/** Series asked for and series drawn. The first is larger so that the page can mostly say how many it leaves out. */
+const limit = 500;
+const most = 60;
+const height = 340;
+
+interface Props {
+  expr: string;
+  end: number;
+  time: number | null;
+  /** Seconds. */
+  range: number;
+}
+
+interface Loaded extends Lines {
+  warnings: string[];
+  infos: string[];
+  /** Series that hold native histograms, which have no one value to draw. */
+  histograms: number;
+}
+
+export function QueryGraph({ expr, end, time, range }: Props) {
+  const box = useRef<HTMLDivElement>(null);
+  const [width, setWidth] = useState(0);
+  useEffect(() => {
+    const watch = new ResizeObserver(() => setWidth(box.current?.clientWidth ?? 0));
+    if (box.current) watch.observe(box.current);
+    return () => watch.disconnect();
+  }, []);
+  const step = chooseStep(range, width);
+  const span = alignedSpan(end, range, step);
+  const key = width > 0 ? JSON.stringify([span, time]) : null;
+  const { data, error, loading } = useLoad<Loaded>(`graph ${expr}`, key, async (signal) => {
+    const { data, warnings, infos } = await api.queryRange(expr, span, signal, limit);
+    const series = data.resultType === "matrix" ? data.result : [];
+    const histograms = series.filter((s) => s.values === undefined).length;
+    return { ...queryLines(series, span, most), warnings, infos, histograms };
+  });
+  return (
+    <div ref={box} class={loading ? "loading" : ""} aria-busy={loading}>
+      {error && <Failure error={error} />}
+      {data && <Remarks answer={data} />}
+      {data && data.more > 0 && (
+        <p class="note">
+          The first {most} series are drawn; {data.more} more are not.
+        </p>
+      )}
+      {data && data.histograms > 0 && <p class="note">{data.histograms} series hold native histograms, which are not drawn.</p>}
+      {data && data.lines.length === 0 && <p class="empty">No series in this range.</p>}
+      {data && data.lines.length > 0 && (
+        <section class="panel big">
+          <header>
+            <p class="note">One point every {duration(span.step)}. Drag to look closer.</p>
+          </header>
+          <Chart title={expr} times={data.times} lines={data.lines} unit="number" height={height} sync="query" onSelect={zoom} />
+        </section>
+      )}
+      {!data && !error && <div class="skeleton" style={{ height: `${height}px` }} aria-label="Evaluating" />}
+    </div>
+  );
+}
