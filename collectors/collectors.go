@@ -43,13 +43,15 @@ type Config struct {
 	FS  hostfs.FS    // where the host is mounted
 	Log *slog.Logger // nil: no logs
 
-	Stat StatConfig
+	Stat   StatConfig
+	Vmstat VmstatConfig
 }
 
 // DefaultConfig is the configuration that node_exporter's flags have by default.
 func DefaultConfig() Config {
 	return Config{
-		FS: hostfs.Default,
+		FS:     hostfs.Default,
+		Vmstat: VmstatConfig{Fields: DefaultVmstatFields},
 	}
 }
 
@@ -67,8 +69,11 @@ var table = []row{
 	{"filefd", true, "how many files are open, and how many may be", newFilefd},
 	{"loadavg", true, "how many tasks run or wait, over 1, 5 and 15 minutes", newLoadavg},
 	{"meminfo", true, "memory and swap by use", newMeminfo},
+	{"pressure", true, "time lost waiting for CPU, memory, I/O and interrupts", newPressure},
+	{"sockstat", true, "sockets and their memory, by protocol", newSockstat},
 	{"stat", true, "interrupts, context switches, forks, tasks and the time of boot", newStat},
 	{"uname", true, "the kernel's version and the host's name", newUname},
+	{"vmstat", true, "paging, swapping and kills for want of memory", newVmstat},
 }
 
 // Info tells of a collector without making it.
