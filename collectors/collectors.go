@@ -43,15 +43,17 @@ type Config struct {
 	FS  hostfs.FS    // where the host is mounted
 	Log *slog.Logger // nil: no logs
 
-	Stat   StatConfig
-	Vmstat VmstatConfig
+	Diskstats DiskstatsConfig
+	Stat      StatConfig
+	Vmstat    VmstatConfig
 }
 
 // DefaultConfig is the configuration that node_exporter's flags have by default.
 func DefaultConfig() Config {
 	return Config{
-		FS:     hostfs.Default,
-		Vmstat: VmstatConfig{Fields: DefaultVmstatFields},
+		FS:        hostfs.Default,
+		Diskstats: DiskstatsConfig{DeviceExclude: DefaultDiskstatsDeviceExclude},
+		Vmstat:    VmstatConfig{Fields: DefaultVmstatFields},
 	}
 }
 
@@ -66,6 +68,7 @@ type row struct {
 // table lists every collector. To add one: a file with its constructor, a row
 // here and a page in docs/metrics.
 var table = []row{
+	{"diskstats", true, "requests, bytes and times of block devices, and what they are", newDiskstats},
 	{"filefd", true, "how many files are open, and how many may be", newFilefd},
 	{"loadavg", true, "how many tasks run or wait, over 1, 5 and 15 minutes", newLoadavg},
 	{"meminfo", true, "memory and swap by use", newMeminfo},

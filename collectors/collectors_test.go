@@ -155,20 +155,25 @@ func TestEmptyHost(t *testing.T) {
 func BenchmarkCollect(b *testing.B) {
 	for _, r := range table {
 		b.Run(r.name, func(b *testing.B) {
-			c := make1(b, r.name, DefaultConfig())
-			var w expo.Writer
-			err := c.Collect(b.Context(), &w)
-			if errors.Is(err, ErrNoData) {
-				b.Skip(err)
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				w.Reset(expo.Text)
-				if err := c.Collect(b.Context(), &w); err != nil {
-					b.Fatal(err)
-				}
-			}
-			b.SetBytes(int64(len(w.Bytes())))
+			benchmarkCollect(b, make1(b, r.name, DefaultConfig()))
 		})
 	}
+}
+
+// benchmarkCollect measures a collector in the steady state.
+func benchmarkCollect(b *testing.B, c Collector) {
+	b.Helper()
+	var w expo.Writer
+	err := c.Collect(b.Context(), &w)
+	if errors.Is(err, ErrNoData) {
+		b.Skip(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		w.Reset(expo.Text)
+		if err := c.Collect(b.Context(), &w); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.SetBytes(int64(len(w.Bytes())))
 }
