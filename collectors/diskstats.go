@@ -7,7 +7,7 @@ package collectors
 //
 //	8 0 sda 126552 141 1657779 14 11822 1895 172905 1007 0 10730 17070 18851 0 125173784 11130 1555 1944
 //
-// What a device is comes from udev's database: see diskinfo.go.
+// What a device is comes from udev's database: see diskstats_info.go.
 
 import (
 	"context"
