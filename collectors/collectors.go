@@ -44,6 +44,7 @@ type Config struct {
 	Log *slog.Logger // nil: no logs
 
 	Diskstats DiskstatsConfig
+	Netstat   NetstatConfig
 	Stat      StatConfig
 	Vmstat    VmstatConfig
 }
@@ -53,6 +54,7 @@ func DefaultConfig() Config {
 	return Config{
 		FS:        hostfs.Default,
 		Diskstats: DiskstatsConfig{DeviceExclude: DefaultDiskstatsDeviceExclude},
+		Netstat:   NetstatConfig{Fields: DefaultNetstatFields},
 		Vmstat:    VmstatConfig{Fields: DefaultVmstatFields},
 	}
 }
@@ -72,6 +74,7 @@ var table = []row{
 	{"filefd", true, "how many files are open, and how many may be", newFilefd},
 	{"loadavg", true, "how many tasks run or wait, over 1, 5 and 15 minutes", newLoadavg},
 	{"meminfo", true, "memory and swap by use", newMeminfo},
+	{"netstat", true, "counters of IP, ICMP, TCP and UDP", newNetstat},
 	{"pressure", true, "time lost waiting for CPU, memory, I/O and interrupts", newPressure},
 	{"sockstat", true, "sockets and their memory, by protocol", newSockstat},
 	{"stat", true, "interrupts, context switches, forks, tasks and the time of boot", newStat},

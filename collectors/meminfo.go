@@ -36,11 +36,11 @@ func newMeminfo(c Config) (Collector, error) {
 
 // meminfoFamily is the family of a field: Active(anon) is in Active_anon.
 func meminfoFamily(field, unit string) *expo.Family {
-	name := "node_memory_" + expo.CleanName(strings.ReplaceAll(field, ")", "")) + unit
-	if f := pickFamily(meminfoFamilies, name); f != nil {
+	name := expo.CleanName(strings.ReplaceAll(field, ")", "")) + unit
+	if f := pickFamily(meminfoFamilies, "node_memory_"+name); f != nil {
 		return f
 	}
-	return expo.Gauge(name, "Field "+field+" of /proc/meminfo.") // of another kernel
+	return expo.Gauge("node_memory_"+name, "Field "+field+" of /proc/meminfo.") // of another kernel
 }
 
 // Collect implements Collector.

@@ -55,11 +55,11 @@ func newSockstat(c Config) (Collector, error) {
 	return &sockstat{
 		files: [2]*hostfs.File{c.FS.ProcFile("net/sockstat"), c.FS.ProcFile("net/sockstat6")},
 		names: kernelNames{family: func(key string) *expo.Family {
-			name := "node_sockstat_" + expo.CleanName(key)
-			if f := pickFamily(sockstatFamilies, name); f != nil {
+			name := expo.CleanName(key)
+			if f := pickFamily(sockstatFamilies, "node_sockstat_"+name); f != nil {
 				return f
 			}
-			return expo.Gauge(name, "Number "+key+" of /proc/net/sockstat or sockstat6.")
+			return expo.Gauge("node_sockstat_"+name, "Number "+key+" of /proc/net/sockstat or sockstat6.")
 		}},
 		pageSize: uint64(os.Getpagesize()),
 	}, nil

@@ -47,11 +47,11 @@ func newVmstat(c Config) (Collector, error) {
 		if !fields.Keep(field) {
 			return nil
 		}
-		name := "node_vmstat_" + expo.CleanName(field)
-		if f := pickFamily(vmstatFamilies, name); f != nil {
+		name := expo.CleanName(field)
+		if f := pickFamily(vmstatFamilies, "node_vmstat_"+name); f != nil {
 			return f
 		}
-		return expo.Untyped(name, "Field "+field+" of /proc/vmstat.")
+		return expo.Untyped("node_vmstat_"+name, "Field "+field+" of /proc/vmstat.")
 	}}}, nil
 }
 
