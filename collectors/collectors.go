@@ -78,6 +78,7 @@ var table = []row{
 	{"pressure", true, "time lost waiting for CPU, memory, I/O and interrupts", newPressure},
 	{"sockstat", true, "sockets and their memory, by protocol", newSockstat},
 	{"stat", true, "interrupts, context switches, forks, tasks and the time of boot", newStat},
+	{"time", true, "the clock, the time zone and the clock source", newTime},
 	{"uname", true, "the kernel's version and the host's name", newUname},
 	{"vmstat", true, "paging, swapping and kills for want of memory", newVmstat},
 }
