@@ -46,6 +46,9 @@ var (
 // explain turns an error of reading text into one that names file and line.
 func (s Source) explain(text []byte, err error) *ConfigError {
 	e := explainIn(s.String(), err)
+	if n := syntaxLine(text); n != 0 {
+		e.Line = n
+	}
 	if e.Line == 0 {
 		e.Line = blame(text, func(text []byte) string {
 			if _, err := config.Load(string(text), quiet()); err != nil {
@@ -97,6 +100,57 @@ func pathReason(err error) string {
 		return pe.Err.Error()
 	}
 	return err.Error()
+}
+
+// wellFormed tells whether text is YAML at all.
+func wellFormed(text []byte) bool {
+	var doc yaml.Node
+	return yaml.Unmarshal(text, &doc) == nil
+}
+
+// openLines is how many lines a bracket or quote may stay open for syntaxLine to
+// see its end.
+const openLines = 64
+
+// syntaxLine is the line that keeps text from being YAML; 0 if it is. The
+// decoder gives the line where the surrounding block begins, which may be
+// hundreds of lines above. Here it is the line after the longest run of lines
+// from the start that is YAML by itself.
+func syntaxLine(text []byte) int {
+	if wellFormed(text) {
+		return 0
+	}
+	ends := []int{0} // of each line, and of the run of no lines
+	for i, c := range text {
+		if c == '\n' {
+			ends = append(ends, i+1)
+		}
+	}
+	if ends[len(ends)-1] != len(text) {
+		ends = append(ends, len(text))
+	}
+	sound := func(lines int) bool { return wellFormed(text[:ends[lines]]) }
+	good, bad := 0, len(ends)-1
+	for {
+		for bad-good > 1 {
+			if half := (good + bad) / 2; sound(half) {
+				good = half
+			} else {
+				bad = half
+			}
+		}
+		// Perhaps only something open there, which closes a few lines on.
+		closed := 0
+		for n := good + 2; n < len(ends) && n <= good+openLines; n++ {
+			if sound(n) {
+				closed = n
+			}
+		}
+		if closed == 0 {
+			return good + 1
+		}
+		good, bad = closed, len(ends)-1
+	}
 }
 
 // blame finds the line of an error that names none, by leaving parts of the text

@@ -140,6 +140,11 @@ func (e *Engine) openStorage(ctx context.Context) (*tsdb.DB, error) {
 	}()
 	select {
 	case <-ctx.Done():
+		go func() {
+			if r := <-opened; r.db != nil {
+				r.db.Close()
+			}
+		}()
 		return nil, nil
 	case r := <-opened:
 		if r.err != nil {

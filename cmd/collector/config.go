@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"watchpost/cmd/internal/cli"
+	"watchpost/internal/promstack"
+	"watchpost/internal/serve"
+)
+
+const builtInHead = `# What collector runs without --config.file: an ordinary prometheus.yml. To
+# change it, save it, edit it and give it back with --config.file.
+global:
+  scrape_interval: 15s
+  evaluation_interval: 15s
+
+scrape_configs:
+`
+
+// builtIn is the configuration without --config.file: this program and the
+// node-agent of this host. The label instance stays localhost:port, as everyone
+// knows it from Prometheus; who brings several hosts to one place tells them
+// apart with external_labels in a file.
+func builtIn(o options) ([]byte, error) {
+	tls, err := serve.UsesTLS(o.web.WebConfigFile)
+	if err != nil {
+		return nil, fmt.Errorf("--web.config.file %s: %w", o.web.WebConfigFile, err)
+	}
+	var b strings.Builder
+	b.WriteString(builtInHead)
+	job := func(about, name, target, path string, tls bool) {
+		fmt.Fprintf(&b, "  # %s\n  - job_name: %s\n", about, name)
+		if path != "/metrics" {
+			fmt.Fprintf(&b, "    metrics_path: %s\n", path)
+		}
+		if tls {
+			// The certificate is for the name by which others know this host.
+			b.WriteString("    scheme: https\n    tls_config:\n      insecure_skip_verify: true\n")
+		}
+		fmt.Fprintf(&b, "    static_configs:\n      - targets: [%q]\n", target)
+	}
+	if target, ok := localTarget(o.web.Addresses); ok {
+		job("This program.", "collector", target, o.prefix+"/metrics", tls)
+	}
+	if o.node == nil {
+		job("The node-agent of this host, where one runs.", "node", "localhost:9100", "/metrics", false)
+	} else if target, ok := localTarget(o.node.web.Addresses); ok {
+		job("The node-agent of this host, in this process.", "node", target, "/metrics", tls)
+	}
+	return []byte(b.String()), nil
+}
+
+// localTarget is how this host reaches the first of the addresses that is not a
+// socket file.
+func localTarget(addresses []string) (target string, ok bool) {
+	for _, a := range addresses {
+		host, port, err := net.SplitHostPort(a)
+		if err != nil || strings.HasPrefix(a, "unix:") || strings.HasPrefix(a, "vsock:") {
+			continue
+		}
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			host = "localhost"
+		}
+		return net.JoinHostPort(host, port), true
+	}
+	return "", false
+}
+
+// checkConfig tells whether a prometheus.yml can be run.
+func checkConfig(out io.Writer, file string, q promstack.QueryConfig) error {
+	sum, err := promstack.Source{File: file}.Check(q)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	_, err = fmt.Fprintf(out, "%s: ok, %d scrape jobs, %d rule files\n", file, sum.Jobs, sum.RuleFiles)
+	return err
+}
+
+// printConfig prints what would run: the built-in text as it is, a file with all
+// defaults filled in and secrets left out.
+func printConfig(out io.Writer, o options) error {
+	source := o.engine.Source
+	text := string(source.Text)
+	if source.File != "" {
+		sum, err := source.Check(o.engine.Query)
+		if err != nil {
+			return cli.Usage(err)
+		}
+		text = sum.Effective
+	}
+	_, err := io.WriteString(out, text)
+	return err
+}

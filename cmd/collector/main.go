@@ -1,0 +1,99 @@
+// Command collector finds the agents of the suite and everything else that a
+// prometheus.yml names, scrapes them, keeps the samples, answers PromQL, sends
+// alerts and shows a page.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"github.com/prometheus/common/version"
+
+	"watchpost/cmd/internal/cli"
+	"watchpost/internal/promstack"
+	"watchpost/internal/run"
+	"watchpost/internal/serve"
+)
+
+func main() { cli.Main("collector", collect) }
+
+func collect(ctx context.Context, args []string) error {
+	f := newFlags()
+	command, err := f.app.Parse(args)
+	if err != nil {
+		return err
+	}
+	log, err := f.app.Logger()
+	if err != nil {
+		return err
+	}
+	o, err := f.options(log)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	switch command {
+	case f.checkConfig:
+		return checkConfig(os.Stdout, *f.checkFile, o.engine.Query)
+	case f.printConfig:
+		return printConfig(os.Stdout, o)
+	}
+
+	own := ownMetrics()
+	o.engine.Registry, o.engine.Tune = own, f.tune(log)
+	engine, err := promstack.New(o.engine)
+	if err != nil {
+		return cli.Usage(err)
+	}
+	limitMemory(o.memoryShare, log)
+	quit := make(chan struct{}, 1)
+	servers, err := o.servers(engine, own, quit, log)
+	if err != nil {
+		return err
+	}
+	for _, s := range servers {
+		if err := s.server.Listen(); err != nil {
+			return err
+		}
+	}
+
+	var tasks []run.Task
+	for _, s := range servers {
+		tasks = append(tasks, s.server.Task())
+	}
+	tasks = append(tasks, reloadOnHangup(engine, log), o.engineTask(engine), announce(log, servers), endOn(quit))
+	return run.Run(ctx, log, tasks...)
+}
+
+// announce tells, once everything is ready, where it is.
+func announce(log *slog.Logger, servers []named) run.Task {
+	return run.Task{Name: "announcement", Run: func(ctx context.Context, ready func()) error {
+		for _, s := range servers {
+			for _, u := range s.server.URLs() {
+				log.Info("Ready: "+s.what, "url", u+s.path, "version", version.Version)
+			}
+		}
+		ready()
+		<-ctx.Done()
+		return nil
+	}}
+}
+
+// endOn ends the program when quit says so.
+func endOn(quit <-chan struct{}) run.Task {
+	return run.Task{Name: "end", Run: func(ctx context.Context, ready func()) error {
+		ready()
+		select {
+		case <-quit:
+		case <-ctx.Done():
+		}
+		return nil
+	}}
+}
+
+// named is a server with what is found on it and where, for the announcement.
+type named struct {
+	server *serve.Server
+	what   string
+	path   string
+}
