@@ -79,12 +79,12 @@ func TestCompareRounds(t *testing.T) {
 func TestParse(t *testing.T) {
 	// OpenMetrics: the counter's family has no _total, untyped is unknown.
 	e := mustParse(t, "# TYPE a counter\na_total 1\na_created 2\n# TYPE u unknown\nu 1\n# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_sum 1\nh_count 1\nbare 1\n# EOF\n")
-	for name, n := range map[string]int{"a": 2, "u": 1, "h": 3, "bare": 1} {
+	for name, n := range map[string]int{"a_total": 2, "u": 1, "h": 3, "bare": 1} {
 		if e[name] == nil || len(e[name].series) != n {
 			t.Errorf("%s is %+v, want %d series", name, e[name], n)
 		}
 	}
-	if e["u"].kind != "untyped" || e["bare"].kind != "untyped" || e["a"].kind != "counter" {
+	if e["u"].kind != "untyped" || e["bare"].kind != "untyped" || e["a_total"].kind != "counter" {
 		t.Error("types are wrong")
 	}
 	for text, want := range map[string]string{

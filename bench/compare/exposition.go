@@ -20,7 +20,9 @@ type family struct {
 // exposition is one scrape: families by name.
 type exposition map[string]*family
 
-// parse reads either text format. A series that comes twice is an error.
+// parse reads either text format. Counters' families are named with _total, which
+// OpenMetrics leaves out, so that the formats can be compared. A series that comes
+// twice is an error.
 func parse(text []byte) (exposition, error) {
 	e := make(exposition)
 	of := func(name string) *family {
@@ -61,8 +63,24 @@ func parse(text []byte) (exposition, error) {
 			f.series[key] = value
 		}
 	}
+	for name, f := range e {
+		if f.kind == "counter" && f.has(name+"_total{") {
+			delete(e, name)
+			e[name+"_total"] = f
+		}
+	}
 	maps.DeleteFunc(e, func(_ string, f *family) bool { return len(f.series) == 0 })
 	return e, sc.Err()
+}
+
+// has tells whether any series begins with prefix.
+func (f *family) has(prefix string) bool {
+	for key := range f.series {
+		if strings.HasPrefix(key, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // belongs tells whether a sample of that name is one of the family.
