@@ -44,9 +44,12 @@ type Config struct {
 	Log *slog.Logger // nil: no logs
 
 	Diskstats DiskstatsConfig
+	Netdev    NetdevConfig
 	Netstat   NetstatConfig
 	Stat      StatConfig
 	Vmstat    VmstatConfig
+
+	links *links // shared by the collectors of a Set
 }
 
 // DefaultConfig is the configuration that node_exporter's flags have by default.
@@ -54,6 +57,7 @@ func DefaultConfig() Config {
 	return Config{
 		FS:        hostfs.Default,
 		Diskstats: DiskstatsConfig{DeviceExclude: DefaultDiskstatsDeviceExclude},
+		Netdev:    NetdevConfig{Netlink: true},
 		Netstat:   NetstatConfig{Fields: DefaultNetstatFields},
 		Vmstat:    VmstatConfig{Fields: DefaultVmstatFields},
 	}
@@ -74,6 +78,7 @@ var table = []row{
 	{"filefd", true, "how many files are open, and how many may be", newFilefd},
 	{"loadavg", true, "how many tasks run or wait, over 1, 5 and 15 minutes", newLoadavg},
 	{"meminfo", true, "memory and swap by use", newMeminfo},
+	{"netdev", true, "bytes, packets and errors of network interfaces", newNetdev},
 	{"netstat", true, "counters of IP, ICMP, TCP and UDP", newNetstat},
 	{"pressure", true, "time lost waiting for CPU, memory, I/O and interrupts", newPressure},
 	{"sockstat", true, "sockets and their memory, by protocol", newSockstat},
@@ -120,6 +125,7 @@ func build(cfg Config, names []string) ([]*unit, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	cfg.links = newLinks()
 	var units []*unit
 	log := cfg.Log
 	for _, r := range table {

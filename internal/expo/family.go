@@ -49,6 +49,13 @@ func Untyped(name, help string, labels ...string) *Family {
 	return newFamily(TypeUntyped, name, help, labels)
 }
 
+// With is the family with more labels, which come after its own.
+func (f *Family) With(labels ...string) *Family {
+	more := newFamily(f.typ, f.name, "", slices.Concat(f.labels, labels))
+	more.head = f.head
+	return more
+}
+
 // Name is the family's name, with _total where it is a counter.
 func (f *Family) Name() string { return f.name }
 

@@ -1,0 +1,200 @@
+package collectors
+
+// Traffic of the network interfaces, from rtnetlink's counters of 64 bits (struct
+// rtnl_link_stats64 in linux/if_link.h), or from /proc/net/dev, which adds some of
+// them up (kernel: net/core/net-procfs.c): see netdev_file.go.
+
+import (
+	"context"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"watchpost/internal/expo"
+	"watchpost/internal/netlink"
+)
+
+// netdevSet is a set of families, by where the numbers are from and whether the
+// detailed names are wanted.
+type netdevSet uint8
+
+const (
+	netdevPlain        netdevSet = 1 << iota // the columns of /proc/net/dev, from rtnetlink
+	netdevDetailed                           // the kernel's counters one by one
+	netdevFile                               // the columns of /proc/net/dev, from there
+	netdevFileDetailed                       // the same with some detailed names
+
+	netdevAll = netdevPlain | netdevDetailed | netdevFile | netdevFileDetailed
+)
+
+// netdevRow is a family and the counters that are added up for it.
+type netdevRow struct {
+	family *expo.Family
+	of     []int // places in netlink.Stats
+	in     netdevSet
+}
+
+var netdevFamilies = []netdevRow{
+	{expo.Counter("node_network_receive_bytes_total", "Bytes received.", "device"), []int{netlink.RxBytes}, netdevAll},
+	{expo.Counter("node_network_receive_packets_total", "Packets received.", "device"), []int{netlink.RxPackets}, netdevAll},
+	{expo.Counter("node_network_receive_errs_total", "Packets received with an error of any kind.", "device"), []int{netlink.RxErrors}, netdevPlain | netdevFile},
+	{expo.Counter("node_network_receive_errors_total", "Packets received with an error of any kind.", "device"), []int{netlink.RxErrors}, netdevDetailed | netdevFileDetailed},
+	{expo.Counter("node_network_receive_drop_total", "Packets received that were dropped, by the kernel or for want of room in the device.", "device"), []int{netlink.RxDropped, netlink.RxMissedErrors}, netdevPlain | netdevFile},
+	{expo.Counter("node_network_receive_dropped_total", "Packets received that the kernel dropped.", "device"), []int{netlink.RxDropped}, netdevDetailed | netdevFileDetailed},
+	{expo.Counter("node_network_receive_missed_errors_total", "Packets that the device dropped because the host had no buffer for them.", "device"), []int{netlink.RxMissedErrors}, netdevDetailed},
+	{expo.Counter("node_network_receive_fifo_total", "Packets lost because the receiver's queue overran.", "device"), []int{netlink.RxFIFOErrors}, netdevPlain | netdevFile | netdevFileDetailed},
+	{expo.Counter("node_network_receive_fifo_errors_total", "Packets lost because the receiver's queue overran.", "device"), []int{netlink.RxFIFOErrors}, netdevDetailed},
+	{expo.Counter("node_network_receive_frame_total", "Packets received with a bad length, frame or checksum, or that overran the ring.", "device"), []int{netlink.RxFrameErrors, netlink.RxLengthErrors, netlink.RxOverErrors, netlink.RxCRCErrors}, netdevPlain | netdevFile | netdevFileDetailed},
+	{expo.Counter("node_network_receive_frame_errors_total", "Packets received that were not aligned to whole bytes.", "device"), []int{netlink.RxFrameErrors}, netdevDetailed},
+	{expo.Counter("node_network_receive_length_errors_total", "Packets received of an impossible length.", "device"), []int{netlink.RxLengthErrors}, netdevDetailed},
+	{expo.Counter("node_network_receive_over_errors_total", "Packets that overran the receiver's ring.", "device"), []int{netlink.RxOverErrors}, netdevDetailed},
+	{expo.Counter("node_network_receive_crc_errors_total", "Packets received with a wrong checksum.", "device"), []int{netlink.RxCRCErrors}, netdevDetailed},
+	{expo.Counter("node_network_receive_compressed_total", "Compressed packets received (CSLIP, PPP).", "device"), []int{netlink.RxCompressed}, netdevAll},
+	{expo.Counter("node_network_receive_multicast_total", "Multicast packets received.", "device"), []int{netlink.Multicast}, netdevPlain | netdevFile | netdevFileDetailed},
+	{expo.Counter("node_network_multicast_total", "Multicast packets received.", "device"), []int{netlink.Multicast}, netdevDetailed},
+	{expo.Counter("node_network_receive_nohandler_total", "Packets received on an inactive device, for which nobody was there.", "device"), []int{netlink.RxNoHandler}, netdevPlain | netdevDetailed},
+	{expo.Counter("node_network_transmit_bytes_total", "Bytes sent.", "device"), []int{netlink.TxBytes}, netdevAll},
+	{expo.Counter("node_network_transmit_packets_total", "Packets sent.", "device"), []int{netlink.TxPackets}, netdevAll},
+	{expo.Counter("node_network_transmit_errs_total", "Packets not sent because of an error of any kind.", "device"), []int{netlink.TxErrors}, netdevPlain | netdevFile},
+	{expo.Counter("node_network_transmit_errors_total", "Packets not sent because of an error of any kind.", "device"), []int{netlink.TxErrors}, netdevDetailed | netdevFileDetailed},
+	{expo.Counter("node_network_transmit_drop_total", "Packets to send that were dropped.", "device"), []int{netlink.TxDropped}, netdevPlain | netdevFile},
+	{expo.Counter("node_network_transmit_dropped_total", "Packets to send that were dropped.", "device"), []int{netlink.TxDropped}, netdevDetailed | netdevFileDetailed},
+	{expo.Counter("node_network_transmit_fifo_total", "Packets lost because the sender's queue overran.", "device"), []int{netlink.TxFIFOErrors}, netdevPlain | netdevFile | netdevFileDetailed},
+	{expo.Counter("node_network_transmit_fifo_errors_total", "Packets lost because the sender's queue overran.", "device"), []int{netlink.TxFIFOErrors}, netdevDetailed},
+	{expo.Counter("node_network_transmit_colls_total", "Collisions while sending.", "device"), []int{netlink.Collisions}, netdevPlain | netdevFile | netdevFileDetailed},
+	{expo.Counter("node_network_collisions_total", "Collisions while sending.", "device"), []int{netlink.Collisions}, netdevDetailed},
+	{expo.Counter("node_network_transmit_carrier_total", "Packets not sent for want of a carrier, or aborted by the device.", "device"), []int{netlink.TxCarrierErrors, netlink.TxAbortedErrors, netlink.TxWindowErrors, netlink.TxHeartbeatErrors}, netdevPlain | netdevFile | netdevFileDetailed},
+	{expo.Counter("node_network_transmit_carrier_errors_total", "Packets not sent for want of a carrier.", "device"), []int{netlink.TxCarrierErrors}, netdevDetailed},
+	{expo.Counter("node_network_transmit_aborted_errors_total", "Packets whose sending was aborted.", "device"), []int{netlink.TxAbortedErrors}, netdevDetailed},
+	{expo.Counter("node_network_transmit_heartbeat_errors_total", "Missing heartbeats of old Ethernet.", "device"), []int{netlink.TxHeartbeatErrors}, netdevDetailed},
+	{expo.Counter("node_network_transmit_window_errors_total", "Collisions that came too late.", "device"), []int{netlink.TxWindowErrors}, netdevDetailed},
+	{expo.Counter("node_network_transmit_compressed_total", "Compressed packets sent (CSLIP, PPP).", "device"), []int{netlink.TxCompressed}, netdevAll},
+}
+
+// NetdevConfig configures the netdev collector. Only one of the patterns may be given.
+type NetdevConfig struct {
+	DeviceInclude string // keep only interfaces that match
+	DeviceExclude string // leave out interfaces that match
+	AddressInfo   bool   // also the interfaces' addresses
+	Detailed      bool   // the kernel's counters one by one
+	Netlink       bool   // ask rtnetlink and not /proc/net/dev
+	LabelIfalias  bool   // put the interface's alias on each series
+}
+
+type netdev struct {
+	cfg       NetdevConfig
+	filter    *Filter
+	rows      []netdevRow
+	links     *links
+	file      *netdevFileReader // nil: rtnetlink is asked
+	devices   []netDevice
+	addresses addressReader
+}
+
+// netDevice is an interface and what it counted.
+type netDevice struct {
+	labels [2]string // name and alias
+	stats  *netlink.Stats
+}
+
+func newNetdev(c Config) (Collector, error) {
+	filter, err := NewEitherFilter("collector.netdev.device", c.Netdev.DeviceInclude, c.Netdev.DeviceExclude)
+	if err != nil {
+		return nil, err
+	}
+	n := &netdev{cfg: c.Netdev, filter: filter, links: c.linkSource()}
+	set := netdevPlain
+	// A captured tree without the file: node_exporter's numbers are the live kernel's then.
+	if !c.Netdev.Netlink || !c.FS.Live() && exists(c.FS.ProcPath("net/dev")) {
+		n.file = newNetdevFile(c.FS)
+		set = netdevFile
+	}
+	if c.Netdev.Detailed {
+		set <<= 1 // the detailed set follows each
+	}
+	n.rows = netdevRowsOf(set)
+	if c.Netdev.LabelIfalias {
+		for i := range n.rows {
+			n.rows[i].family = n.rows[i].family.With("ifalias")
+		}
+	}
+	return n, nil
+}
+
+// netdevRowsOf are the families of a set.
+func netdevRowsOf(set netdevSet) []netdevRow {
+	var rows []netdevRow
+	for _, r := range netdevFamilies {
+		if r.in&set != 0 {
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// Collect implements Collector.
+func (n *netdev) Collect(ctx context.Context, w *expo.Writer) error {
+	n.devices = n.devices[:0]
+	var table *linkTable
+	if n.file == nil || n.cfg.AddressInfo {
+		var err error
+		if table, err = n.links.take(ctx); err != nil {
+			return err
+		}
+		defer table.release()
+	}
+	if n.file != nil {
+		if err := n.fromFile(); err != nil {
+			return err
+		}
+	} else {
+		n.fromLinks(table.links)
+	}
+	labels := 1
+	if n.cfg.LabelIfalias {
+		labels = 2
+	}
+	for _, r := range n.rows {
+		for i := range n.devices {
+			d := &n.devices[i]
+			var sum uint64
+			for _, place := range r.of {
+				sum += d.stats[place]
+			}
+			w.Uint(r.family, sum, d.labels[:labels]...)
+		}
+	}
+	if n.cfg.AddressInfo {
+		return n.addresses.write(w, table.links, n.filter)
+	}
+	return nil
+}
+
+// fromLinks gathers the devices out of rtnetlink's answer.
+func (n *netdev) fromLinks(links []netlink.Link) {
+	for i := range links {
+		if l := &links[i]; l.Has(unix.IFLA_STATS64) && n.filter.Keep(l.Name) {
+			n.devices = append(n.devices, netDevice{[2]string{l.Name, strings.TrimSpace(l.Alias)}, &l.Stats})
+		}
+	}
+}
+
+// fromFile gathers the devices out of /proc/net/dev.
+func (n *netdev) fromFile() error {
+	lines, err := n.file.read()
+	if err != nil {
+		return err
+	}
+	for i := range lines {
+		l := &lines[i]
+		if !n.filter.Keep(l.name) {
+			continue
+		}
+		d := netDevice{[2]string{l.name, ""}, &l.stats}
+		if n.cfg.LabelIfalias {
+			d.labels[1] = n.file.alias(l.name)
+		}
+		n.devices = append(n.devices, d)
+	}
+	return nil
+}
