@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/alecthomas/kingpin/v2"
-
 	"watchpost/cmd/internal/cli"
 	"watchpost/collectors"
 	"watchpost/internal/nodeagent"
@@ -28,21 +26,26 @@ type flags struct {
 	labels       *map[string]string
 	disableAll   *bool
 	switches     []*collectorSwitch
-	replacements []*replacement
+	replacements []replacement
+	eithers      []either
 }
 
 // collectorSwitch is --[no-]collector.NAME.
 type collectorSwitch struct {
-	name  string
-	on    bool
-	given bool // by the user
+	name string
+	on   bool
 }
 
 // replacement is a deprecated flag and the one that took its place.
 type replacement struct {
-	old, new           string
-	oldValue, newValue *string
-	oldGiven, newGiven bool
+	old, now        string
+	oldValue, value *string
+}
+
+// either is a pair of flags of which the first replaces the second's default.
+type either struct {
+	include, exclude           string
+	includeValue, excludeValue *string
 }
 
 func newFlags() *flags {
@@ -64,7 +67,7 @@ func newFlags() *flags {
 	f.collectorFlags()
 	for _, c := range collectors.List() {
 		s := &collectorSwitch{name: c.Name}
-		app.Flag("collector."+c.Name, "Collector "+c.Name+": "+c.About+".").Default(fmt.Sprint(c.On)).IsSetByUser(&s.given).BoolVar(&s.on)
+		app.Flag("collector."+c.Name, "Collector "+c.Name+": "+c.About+".").Default(fmt.Sprint(c.On)).BoolVar(&s.on)
 		f.switches = append(f.switches, s)
 	}
 	return f
@@ -85,33 +88,48 @@ func (f *flags) paths() {
 	}
 }
 
-// pattern declares a flag for a regular expression.
-func (f *flags) pattern(name, help string, to *string) *kingpin.FlagClause {
-	c := f.app.Flag(name, help).Default(*to)
-	c.StringVar(to)
-	return c
+// text declares a flag for a text, a regular expression for the most part, whose
+// default is what stands there. Old names are hidden and deprecated.
+func (f *flags) text(name, help string, to *string, old ...string) {
+	f.app.Flag(name, help).Default(*to).StringVar(to)
+	for _, o := range old {
+		value := f.app.Flag(o, "Deprecated: use --"+name+".").Hidden().String()
+		f.replacements = append(f.replacements, replacement{o, name, value, to})
+	}
 }
 
-// replaced declares a hidden, deprecated flag whose value goes to the flag that
-// took its place.
-func (f *flags) replaced(old string, now *kingpin.FlagClause, to *string) {
-	r := &replacement{old: old, new: now.Model().Name, newValue: to}
-	now.IsSetByUser(&r.newGiven)
-	r.oldValue = f.app.Flag(old, "Deprecated: use --"+r.new+".").Hidden().IsSetByUser(&r.oldGiven).String()
-	f.replacements = append(f.replacements, r)
+// choose declares a pair of flags for the things to keep and the things to leave
+// out, of which one can be given. An include pattern puts the other's default away.
+func (f *flags) choose(include, exclude, what string, keep, drop *string, oldKeep, oldDrop []string) {
+	f.text(include, "Pattern of the "+what+" to show, instead of --"+exclude+".", keep, oldKeep...)
+	f.text(exclude, "Pattern of the "+what+" to leave out, instead of --"+include+".", drop, oldDrop...)
+	f.eithers = append(f.eithers, either{include, exclude, keep, drop})
+}
+
+// toggle declares --[no-]NAME.
+func (f *flags) toggle(name, help string, to *bool) {
+	f.app.Flag(name, help).Default(fmt.Sprint(*to)).BoolVar(to)
 }
 
 // config is what the flags say, checked as far as flags alone allow.
 func (f *flags) config(log *slog.Logger) (nodeagent.Config, error) {
 	for _, r := range f.replacements {
-		if !r.oldGiven {
+		if !f.app.Given(r.old) {
 			continue
 		}
-		if r.newGiven {
-			return nodeagent.Config{}, fmt.Errorf("--%s and --%s cannot be used together; the first is the old name of the second", r.old, r.new)
+		if f.app.Given(r.now) {
+			return nodeagent.Config{}, fmt.Errorf("--%s and --%s cannot be used together; the first is the old name of the second", r.old, r.now)
 		}
-		log.Warn("Deprecated flag", "flag", "--"+r.old, "instead", "--"+r.new)
-		*r.newValue = *r.oldValue
+		log.Warn("Deprecated flag", "flag", "--"+r.old, "instead", "--"+r.now)
+		*r.value = *r.oldValue
+	}
+	for _, e := range f.eithers {
+		if *e.includeValue != "" && !f.app.Given(e.exclude) {
+			*e.excludeValue = ""
+		}
+		if *e.includeValue != "" && *e.excludeValue != "" {
+			return nodeagent.Config{}, fmt.Errorf("--%s and --%s cannot be used together", e.include, e.exclude)
+		}
 	}
 	if !strings.HasPrefix(*f.metricsPath, "/") {
 		return nodeagent.Config{}, fmt.Errorf("--web.telemetry-path %q must begin with /", *f.metricsPath)
@@ -124,7 +142,7 @@ func (f *flags) config(log *slog.Logger) (nodeagent.Config, error) {
 	}
 	var enabled []string
 	for _, s := range f.switches {
-		if s.on && (s.given || !*f.disableAll) {
+		if s.on && (!*f.disableAll || f.app.Given("collector."+s.name)) {
 			enabled = append(enabled, s.name)
 		}
 	}
@@ -136,4 +154,10 @@ func (f *flags) config(log *slog.Logger) (nodeagent.Config, error) {
 
 // collectorFlags declares the flags of single collectors.
 func (f *flags) collectorFlags() {
+	c := &f.cfg
+	f.choose("collector.diskstats.device-include", "collector.diskstats.device-exclude", "block devices",
+		&c.Diskstats.DeviceInclude, &c.Diskstats.DeviceExclude, nil, []string{"collector.diskstats.ignored-devices"})
+	f.text("collector.netstat.fields", "Pattern of the Protocol_Field names to show.", &c.Netstat.Fields)
+	f.toggle("collector.stat.softirq", "Count soft interrupts by vector as well.", &c.Stat.Softirq)
+	f.text("collector.vmstat.fields", "Pattern of the fields of /proc/vmstat to show.", &c.Vmstat.Fields)
 }

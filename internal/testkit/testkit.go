@@ -89,22 +89,24 @@ func contains(lines []string, line string) bool {
 	return false
 }
 
-// Unpack writes the tree of an archive file into a temporary folder and returns
+// Unpack writes the trees of archive files into one temporary folder and returns
 // the folder. An archive is text: a line "-- PATH --" begins a file, which goes
 // on to the next such line; "-- PATH -> TARGET --" is a symbolic link and
 // "-- PATH/ --" an empty folder. Lines before the first are a comment.
 //
 // Trees of /sys hold links, and colons in file names, which a published Go
 // module may not have; as text they are also readable in a diff.
-func Unpack(t testing.TB, archive string) string {
+func Unpack(t testing.TB, archives ...string) string {
 	t.Helper()
-	text, err := os.ReadFile(archive)
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
-	if err := unpack(dir, text); err != nil {
-		t.Fatalf("%s: %v", archive, err)
+	for _, archive := range archives {
+		text, err := os.ReadFile(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unpack(dir, text); err != nil {
+			t.Fatalf("%s: %v", archive, err)
+		}
 	}
 	return dir
 }

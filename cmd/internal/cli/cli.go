@@ -33,6 +33,8 @@ type App struct {
 	systemdSocket *bool
 	webConfig     *string
 	pprof         *bool
+
+	given map[string]bool // flags on the command line
 }
 
 // New makes the command line of a program, with the flags that all have. Every
@@ -74,7 +76,27 @@ func (a *App) Parse(args []string) (command string, err error) {
 	if err != nil {
 		return "", Usage(fmt.Errorf("%w; see --help", err))
 	}
+	parsed, err := a.ParseContext(args)
+	if err != nil {
+		return "", Usage(err)
+	}
+	a.given = make(map[string]bool)
+	for _, e := range parsed.Elements {
+		if f, ok := e.Clause.(*kingpin.FlagClause); ok {
+			a.given[f.Model().Name] = true
+		}
+	}
 	return command, nil
+}
+
+// Given tells whether the user set a flag, on the command line or by the
+// environment, rather than left it at its default.
+func (a *App) Given(flag string) bool {
+	if a.given[flag] {
+		return true
+	}
+	f := a.GetFlag(flag)
+	return f != nil && os.Getenv(f.Model().Envar) != ""
 }
 
 // Logger makes the program's logger from the flags.
