@@ -43,6 +43,7 @@ type Config struct {
 	FS  hostfs.FS    // where the host is mounted
 	Log *slog.Logger // nil: no logs
 
+	CPU       CPUConfig
 	Diskstats DiskstatsConfig
 	Netdev    NetdevConfig
 	Netstat   NetstatConfig
@@ -56,6 +57,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		FS:        hostfs.Default,
+		CPU:       CPUConfig{Guest: true, Frequency: true},
 		Diskstats: DiskstatsConfig{DeviceExclude: DefaultDiskstatsDeviceExclude},
 		Netdev:    NetdevConfig{Netlink: true},
 		Netstat:   NetstatConfig{Fields: DefaultNetstatFields},
@@ -74,6 +76,7 @@ type row struct {
 // table lists every collector. To add one: a file with its constructor, a row
 // here and a page in docs/metrics.
 var table = []row{
+	{"cpu", true, "time of each CPU by mode, which are online, throttling for heat", newCPU},
 	{"diskstats", true, "requests, bytes and times of block devices, and what they are", newDiskstats},
 	{"filefd", true, "how many files are open, and how many may be", newFilefd},
 	{"loadavg", true, "how many tasks run or wait, over 1, 5 and 15 minutes", newLoadavg},
