@@ -23,14 +23,13 @@ const (
 )
 
 // Family describes one metric family. It is declared once, as a package-level
-// value, with its whole name as one literal, and never changed.
+// value, with its whole name as one literal, and never changed. A program
+// declares many hundreds and writes few, so nothing is made ready in advance.
 type Family struct {
 	name   string
+	help   string
 	labels []string
 	typ    Type
-
-	head   [2]string // the HELP and TYPE lines, by Format
-	pieces []string  // what stands before each label's value: `name{a="`, `",b="`
 }
 
 // Counter declares a family of counters. In OpenMetrics a counter whose name
@@ -51,9 +50,7 @@ func Untyped(name, help string, labels ...string) *Family {
 
 // With is the family with more labels, which come after its own.
 func (f *Family) With(labels ...string) *Family {
-	more := newFamily(f.typ, f.name, "", slices.Concat(f.labels, labels))
-	more.head = f.head
-	return more
+	return newFamily(f.typ, f.name, f.help, slices.Concat(f.labels, labels))
 }
 
 // Name is the family's name, with _total where it is a counter.
@@ -71,33 +68,37 @@ func newFamily(typ Type, name, help string, labels []string) *Family {
 	if !ValidName(name) {
 		panic("BUG: expo: bad metric name " + name)
 	}
-	f := &Family{name: name, typ: typ, labels: slices.Clone(labels)}
 	for i, l := range labels {
 		if !ValidName(l) || strings.Contains(l, ":") || slices.Contains(labels[:i], l) {
 			panic("BUG: expo: bad or repeated label name " + l + " in " + name)
 		}
-		if i == 0 {
-			f.pieces = append(f.pieces, l+`="`)
-		} else {
-			f.pieces = append(f.pieces, `",`+l+`="`)
-		}
 	}
-	f.head[Text] = header(name, help, [...]string{"untyped", "counter", "gauge"}[typ], escapeHelp)
-	short, word := name, [...]string{"unknown", "counter", "gauge"}[typ]
-	if typ == TypeCounter {
-		var isTotal bool
-		if short, isTotal = strings.CutSuffix(name, "_total"); !isTotal {
-			word = "unknown"
-		}
-	}
-	f.head[OpenMetrics] = header(short, help, word, escapeValue)
-	return f
+	return &Family{name: name, help: help, labels: labels, typ: typ}
 }
 
-func header(name, help, typ string, escape func(dst []byte, s string) []byte) string {
-	h := append([]byte("# HELP "+name+" "), escape(nil, help)...)
-	h = append(h, "\n# TYPE "+name+" "+typ+"\n"...)
-	return string(h)
+// appendHeader appends the family's HELP and TYPE lines.
+func (f *Family) appendHeader(b []byte, format Format) []byte {
+	name, word := f.name, typeWords[format][f.typ]
+	escape := escapeHelp
+	if format == OpenMetrics {
+		escape = escapeValue
+		if f.typ == TypeCounter { // there a counter is named without its suffix, and must have it
+			var isTotal bool
+			if name, isTotal = strings.CutSuffix(name, "_total"); !isTotal {
+				word = typeWords[format][TypeUntyped]
+			}
+		}
+	}
+	b = append(append(append(b, "# HELP "...), name...), ' ')
+	b = escape(b, f.help)
+	b = append(append(append(b, "\n# TYPE "...), name...), ' ')
+	return append(append(b, word...), '\n')
+}
+
+// typeWords are the words of TYPE lines, by Format and Type.
+var typeWords = [...][3]string{
+	Text:        {"untyped", "counter", "gauge"},
+	OpenMetrics: {"unknown", "counter", "gauge"},
 }
 
 // ValidName tells whether s is a metric name of the classic character set,

@@ -19,8 +19,8 @@ type Writer struct {
 	format Format
 	last   *Family
 
-	extra      Labels // put first on every sample
-	extraOfEnd string // extra, as rendered for the family `last`
+	extra       Labels // put first on every sample
+	extraOfLast string // extra, as rendered for the family `last`
 }
 
 // Labels are constant labels for every sample of a Writer, checked and rendered
@@ -123,30 +123,32 @@ func (w *Writer) SampleAt(f *Family, v float64, ms int64, values ...string) {
 
 // begin appends everything up to and including the space before the value.
 func (w *Writer) begin(f *Family, values []string) {
-	if len(values) != len(f.pieces) {
-		panic("BUG: expo: " + f.name + " has " + strconv.Itoa(len(f.pieces)) + " labels, got " + strconv.Itoa(len(values)) + " values")
+	if len(values) != len(f.labels) {
+		panic("BUG: expo: " + f.name + " has " + strconv.Itoa(len(f.labels)) + " labels, got " + strconv.Itoa(len(values)) + " values")
 	}
 	if f != w.last {
 		w.last = f
-		w.buf = append(w.buf, f.head[w.format]...)
-		w.extraOfEnd = ""
+		w.buf = f.appendHeader(w.buf, w.format)
+		w.extraOfLast = ""
 		if len(w.extra.names) > 0 {
-			w.extraOfEnd = w.extra.without(f.labels)
+			w.extraOfLast = w.extra.without(f.labels)
 		}
 	}
 	b := append(w.buf, f.name...)
 	switch {
 	case len(values) > 0:
 		b = append(b, '{')
-		b = append(b, w.extraOfEnd...)
+		b = append(b, w.extraOfLast...)
 		for i, v := range values {
-			b = append(b, f.pieces[i]...)
+			b = append(b, f.labels[i]...)
+			b = append(b, '=', '"')
 			b = escapeValue(b, v)
+			b = append(b, '"', ',')
 		}
-		b = append(b, '"', '}')
-	case w.extraOfEnd != "":
+		b[len(b)-1] = '}' // where the last comma is
+	case w.extraOfLast != "":
 		b = append(b, '{')
-		b = append(b, w.extraOfEnd[:len(w.extraOfEnd)-1]...) // without the comma
+		b = append(b, w.extraOfLast[:len(w.extraOfLast)-1]...) // without the comma
 		b = append(b, '}')
 	}
 	w.buf = append(b, ' ')

@@ -48,6 +48,7 @@ type Agent struct {
 	set     *collectors.Set
 	labels  expo.Labels
 	self    *prometheus.Registry
+	process *process
 	scrapes atomic.Uint64
 }
 
@@ -76,10 +77,9 @@ func New(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, set: set, labels: labels, self: prometheus.NewRegistry()}
+	a := &Agent{cfg: cfg, set: set, labels: labels, self: prometheus.NewRegistry(), process: newProcess()}
 	prometheus.WrapRegistererWith(cfg.Labels, a.self).MustRegister(
 		promcollectors.NewGoCollector(),
-		promcollectors.NewProcessCollector(promcollectors.ProcessCollectorOpts{}),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "watchpost_scrapes_total", Help: "Requests for metrics that were answered with a collection, their own or a shared one.",
 		}, func() float64 { return float64(a.scrapes.Load()) }),
@@ -114,13 +114,13 @@ func (a *Agent) Scrape(r *http.Request, f expo.Format, deadline time.Duration) (
 		return nil, err
 	}
 	a.scrapes.Add(1)
-	return answer{res, a.buildInfo(f)}, nil
+	return answer{res, a.about(f)}, nil
 }
 
-// answer is the collectors' text and the build's.
+// answer is the collectors' text and the program's own.
 type answer struct {
 	*collectors.Result
-	build []byte
+	about []byte
 }
 
 // Segments implements serve.Answer.
@@ -128,15 +128,21 @@ func (a answer) Segments(yield func([]byte) bool) {
 	more := true
 	a.Result.Segments(func(b []byte) bool { more = yield(b); return more })
 	if more {
-		yield(a.build)
+		yield(a.about)
 	}
 }
 
-func (a *Agent) buildInfo(f expo.Format) []byte {
+// about is what the agent tells of itself without a registry.
+func (a *Agent) about(f expo.Format) []byte {
 	var w expo.Writer
 	w.SetConstLabels(a.labels)
 	w.Reset(f)
 	w.Sample(buildInfo, 1, version.Branch, runtime.GOARCH, runtime.GOOS, runtime.Version(), version.GetRevision(), version.GetTags(), version.Version)
+	if !a.cfg.HideSelf {
+		if err := a.process.write(&w); err != nil {
+			a.cfg.Log.Debug("The metrics of this process are not complete", "err", err)
+		}
+	}
 	return w.Bytes()
 }
 
