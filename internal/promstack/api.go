@@ -69,7 +69,20 @@ func (e *Engine) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", &e.gate)
 	mux.HandleFunc("GET /status/walreplay", e.serveReplay)
+	mux.HandleFunc("GET /openapi.yaml", e.serveOpenAPI)
 	return mux
+}
+
+// serveOpenAPI describes the API. The description is made anew each time: it is
+// asked for rarely, and the one that the API makes at its start and keeps would
+// be half of the heap of a collector that watches one host. That one is
+// therefore told to describe no path (see newAPI).
+func (e *Engine) serveOpenAPI(w http.ResponseWriter, r *http.Request) {
+	apiv1.NewOpenAPIBuilder(e.openAPI(), e.log).ServeOpenAPI(w, r)
+}
+
+func (e *Engine) openAPI() apiv1.OpenAPIOptions {
+	return apiv1.OpenAPIOptions{ExternalURL: e.cfg.API.ExternalURL.String(), Version: engineVersion().Version}
 }
 
 // serveReplay is /api/v1/status/walreplay, which clients poll during a start.
@@ -124,7 +137,7 @@ func (e *Engine) newAPI(s *stores, q *queries, m *scrape.Manager, r *rules.Manag
 		false, false, // type and unit labels, metadata in the log
 		nil, // the ordinary codes of errors
 		e.known,
-		apiv1.OpenAPIOptions{ExternalURL: c.ExternalURL.String(), Version: version.Version},
+		apiv1.OpenAPIOptions{IncludePaths: []string{"none"}},
 		e.parser,
 	)
 	e.known.Set(features.API, "admin", c.Admin)

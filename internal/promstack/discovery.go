@@ -16,6 +16,8 @@ import (
 	_ "github.com/prometheus/prometheus/discovery/file"
 	_ "github.com/prometheus/prometheus/discovery/http"
 	_ "github.com/prometheus/prometheus/discovery/kubernetes"
+	"github.com/prometheus/prometheus/util/logging"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 )
 
@@ -25,6 +27,9 @@ func (e *Engine) newDiscovery(ctx context.Context) (targets, managers *discovery
 	// client-go logs to a process-wide logger of its own; without this its lines
 	// would go to standard error in another format.
 	klog.SetSlogLogger(e.log.With("component", "kubernetes client"))
+	// The role endpoints of many a prometheus.yml is deprecated: said once, not at
+	// every watch.
+	rest.SetDefaultWarningHandlerWithContext(logging.NewDedupDeprecationWarningLogger())
 	if err := discovery.RegisterK8sClientMetricsWithPrometheus(e.reg); err != nil {
 		return nil, nil, fmt.Errorf("discovery: %w", err)
 	}

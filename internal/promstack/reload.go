@@ -31,7 +31,7 @@ func (e *Engine) Reload() error {
 		e.log.Error("The new configuration was not taken over, the old one goes on", "err", err)
 		e.notes.AddNotification(notifications.ConfigurationUnsuccessful)
 	default:
-		e.log.Info("Configuration taken over", "source", e.cfg.Source.String())
+		e.log.Info("Configuration taken over", "from", e.cfg.Source.String())
 		e.notes.DeleteNotification(notifications.ConfigurationUnsuccessful)
 	}
 	return err
