@@ -45,6 +45,7 @@ type Config struct {
 
 	CPU       CPUConfig
 	Diskstats DiskstatsConfig
+	Netclass  NetclassConfig
 	Netdev    NetdevConfig
 	Netstat   NetstatConfig
 	Stat      StatConfig
@@ -59,6 +60,7 @@ func DefaultConfig() Config {
 		FS:        hostfs.Default,
 		CPU:       CPUConfig{Guest: true, Frequency: true},
 		Diskstats: DiskstatsConfig{DeviceExclude: DefaultDiskstatsDeviceExclude},
+		Netclass:  NetclassConfig{IgnoredDevices: DefaultNetclassIgnoredDevices},
 		Netdev:    NetdevConfig{Netlink: true},
 		Netstat:   NetstatConfig{Fields: DefaultNetstatFields},
 		Vmstat:    VmstatConfig{Fields: DefaultVmstatFields},
@@ -81,6 +83,7 @@ var table = []row{
 	{"filefd", true, "how many files are open, and how many may be", newFilefd},
 	{"loadavg", true, "how many tasks run or wait, over 1, 5 and 15 minutes", newLoadavg},
 	{"meminfo", true, "memory and swap by use", newMeminfo},
+	{"netclass", true, "state, speed and properties of network interfaces", newNetclass},
 	{"netdev", true, "bytes, packets and errors of network interfaces", newNetdev},
 	{"netstat", true, "counters of IP, ICMP, TCP and UDP", newNetstat},
 	{"pressure", true, "time lost waiting for CPU, memory, I/O and interrupts", newPressure},
