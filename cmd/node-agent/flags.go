@@ -155,8 +155,22 @@ func (f *flags) config(log *slog.Logger) (nodeagent.Config, error) {
 // collectorFlags declares the flags of single collectors.
 func (f *flags) collectorFlags() {
 	c := &f.cfg
+	f.toggle("collector.cpu.guest", "Tell the time of guests, which is part of user and nice too.", &c.CPU.Guest)
+	f.toggle("collector.cpu.info", "Tell what /proc/cpuinfo says of each processor.", &c.CPU.Info)
+	f.text("collector.cpu.info.flags-include", "Pattern of the processor flags to show; switches --collector.cpu.info on.", &c.CPU.FlagsInclude)
+	f.text("collector.cpu.info.bugs-include", "Pattern of the processor bugs to show; switches --collector.cpu.info on.", &c.CPU.BugsInclude)
 	f.choose("collector.diskstats.device-include", "collector.diskstats.device-exclude", "block devices",
 		&c.Diskstats.DeviceInclude, &c.Diskstats.DeviceExclude, nil, []string{"collector.diskstats.ignored-devices"})
+	f.text("collector.netclass.ignored-devices", "Pattern of the interfaces that netclass leaves out.", &c.Netclass.IgnoredDevices)
+	f.toggle("collector.netclass.ignore-invalid-speed", "Tell no speed where the driver does not know it, instead of a negative one.", &c.Netclass.IgnoreInvalidSpeed)
+	f.toggle("collector.netclass.netlink", "Tell what netlink says also where sysfs says something else.", &c.Netclass.Netlink)
+	f.toggle("collector.netclass_rtnl.with-stats", "With --collector.netclass.netlink: tell the traffic too.", &c.Netclass.WithStats)
+	f.choose("collector.netdev.device-include", "collector.netdev.device-exclude", "interfaces",
+		&c.Netdev.DeviceInclude, &c.Netdev.DeviceExclude, []string{"collector.netdev.device-whitelist"}, []string{"collector.netdev.device-blacklist"})
+	f.toggle("collector.netdev.address-info", "Tell the addresses of each interface.", &c.Netdev.AddressInfo)
+	f.toggle("collector.netdev.enable-detailed-metrics", "Tell the kernel's counters one by one, under finer names.", &c.Netdev.Detailed)
+	f.toggle("collector.netdev.netlink", "Ask the kernel by netlink, rather than read /proc/net/dev.", &c.Netdev.Netlink)
+	f.toggle("collector.netdev.label-ifalias", "Put each interface's alias on its series.", &c.Netdev.LabelIfalias)
 	f.text("collector.netstat.fields", "Pattern of the Protocol_Field names to show.", &c.Netstat.Fields)
 	f.toggle("collector.stat.softirq", "Count soft interrupts by vector as well.", &c.Stat.Softirq)
 	f.text("collector.vmstat.fields", "Pattern of the fields of /proc/vmstat to show.", &c.Vmstat.Fields)
