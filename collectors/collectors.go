@@ -49,6 +49,7 @@ type Config struct {
 	Netdev    NetdevConfig
 	Netstat   NetstatConfig
 	Stat      StatConfig
+	Textfile  TextfileConfig
 	Vmstat    VmstatConfig
 
 	links *links // shared by the collectors of a Set
@@ -89,6 +90,7 @@ var table = []row{
 	{"pressure", true, "time lost waiting for CPU, memory, I/O and interrupts", newPressure},
 	{"sockstat", true, "sockets and their memory, by protocol", newSockstat},
 	{"stat", true, "interrupts, context switches, forks, tasks and the time of boot", newStat},
+	{"textfile", true, "metrics that others leave in *.prom files", newTextfile},
 	{"time", true, "the clock, the time zone and the clock source", newTime},
 	{"uname", true, "the kernel's version and the host's name", newUname},
 	{"vmstat", true, "paging, swapping and kills for want of memory", newVmstat},

@@ -176,6 +176,16 @@ func (l *Line) Label(name string) (string, bool) {
 	return "", false
 }
 
+// has tells whether the line has the label.
+func (l *Line) has(name string) bool {
+	for k := range l.Pairs {
+		if string(k) == name {
+			return true
+		}
+	}
+	return false
+}
+
 // Pairs yields the label names and their values, still escaped. It stops at what
 // is not a pair.
 func (l *Line) Pairs(yield func(name, value []byte) bool) {

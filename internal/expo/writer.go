@@ -1,6 +1,7 @@
 package expo
 
 import (
+	"bytes"
 	"math"
 	"slices"
 	"strconv"
@@ -84,6 +85,50 @@ func (w *Writer) Bytes() []byte { return w.buf }
 func (w *Writer) Append(text []byte) {
 	w.buf = append(w.buf, text...)
 	w.last = nil
+}
+
+// AppendLabelled is Append for text that others wrote: it puts the constant labels
+// on the samples, but for those that a sample has itself. The error is of a line
+// that is not exposition text; what stands before it was added.
+func (w *Writer) AppendLabelled(text []byte) error {
+	if len(w.extra.names) == 0 {
+		w.Append(text)
+		return nil
+	}
+	w.last = nil
+	sc := NewScanner(text)
+	for sc.Next() {
+		if l := sc.Line(); l.Kind == Sample {
+			w.buf = w.extra.appendTo(w.buf, l)
+		} else {
+			w.buf = append(w.buf, l.Raw...)
+		}
+		w.buf = append(w.buf, '\n')
+	}
+	return sc.Err()
+}
+
+// appendTo appends the sample with these labels behind its own.
+func (l Labels) appendTo(dst []byte, sample *Line) []byte {
+	if trimSpace(sample.Raw)[0] != '{' { // else the name is among the labels
+		dst = append(dst, sample.Name...)
+	}
+	dst = append(dst, '{')
+	dst = append(dst, bytes.TrimRight(sample.Labels, ", \t")...)
+	for i, name := range l.names {
+		if sample.has(name) {
+			continue
+		}
+		if dst[len(dst)-1] != '{' {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, l.rendered[i][:len(l.rendered[i])-1]...) // without the comma
+	}
+	dst = append(append(dst, '}', ' '), sample.Value...)
+	if len(sample.Rest) > 0 {
+		dst = append(append(dst, ' '), sample.Rest...)
+	}
+	return dst
 }
 
 // Truncate takes back what was written after the first n bytes, so that a family

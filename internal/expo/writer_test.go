@@ -100,6 +100,43 @@ load1{cluster="c",cpu="all",node="n\"1"} 3
 	}
 }
 
+func TestAppendLabelled(t *testing.T) {
+	const text = `# HELP up A {help} text.
+# TYPE up gauge
+up 1
+up{} 2
+up{a="1",} 3 1700000000123
+up{node="own",a="b\",c\\"} 4 # {trace="x"} 5
+{"up.time", a="x"} +Inf
+{"up.time"} NaN
+`
+	var w Writer
+	if err := w.AppendLabelled([]byte(text)); err != nil || string(w.Bytes()) != text {
+		t.Errorf("without labels: %v\n%s", err, w.Bytes())
+	}
+	l, err := ConstLabels(map[string]string{"node": `n"1`, "cluster": "c"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Reset(Text)
+	w.SetConstLabels(l)
+	want := `# HELP up A {help} text.
+# TYPE up gauge
+up{cluster="c",node="n\"1"} 1
+up{cluster="c",node="n\"1"} 2
+up{a="1",cluster="c",node="n\"1"} 3 1700000000123
+up{node="own",a="b\",c\\",cluster="c"} 4 # {trace="x"} 5
+{"up.time", a="x",cluster="c",node="n\"1"} +Inf
+{"up.time",cluster="c",node="n\"1"} NaN
+`
+	if err := w.AppendLabelled([]byte(text)); err != nil || string(w.Bytes()) != want {
+		t.Errorf("got %v\n%s", err, w.Bytes())
+	}
+	if err := w.AppendLabelled([]byte("up 1\nup\n")); err == nil || !strings.Contains(err.Error(), "line 2") {
+		t.Errorf("a line without value: %v", err)
+	}
+}
+
 func TestAppendFloat(t *testing.T) {
 	for _, tc := range []struct {
 		v    float64
