@@ -31,6 +31,8 @@ type flags struct {
 	printConfig string  // the name of that command
 
 	configFile *string
+	autoReload *bool
+	reloadEach model.Duration
 	standalone *bool
 	nodeListen *string
 	host       hostfs.FS
@@ -79,6 +81,8 @@ func newFlags() *flags {
 		host:        hostfs.Default,
 	}
 	f.configFile = app.Flag("config.file", "The prometheus.yml to run. Without it the collector watches itself and this host's agent; see the command config.").PlaceHolder("FILE").String()
+	f.autoReload = app.Flag("config.auto-reload", "Reload when the file, or a scrape or rule file that it names, changes.").Bool()
+	f.duration("config.auto-reload-interval", "How often to look for changes.", "30s", &f.reloadEach)
 	f.standalone = app.Flag("standalone", "Be this host's node-agent too, in the same process.").Bool()
 	f.nodeListen = app.Flag("standalone.node-address", "Where node-agent's metrics are served with --standalone.").Default(":9100").String()
 	app.Flag("path.procfs", "Where procfs is mounted, for --standalone.").Default(f.host.Proc).StringVar(&f.host.Proc)
@@ -90,14 +94,16 @@ func newFlags() *flags {
 	f.features = app.Flag("enable-feature", "Experimental features of Prometheus, separated by commas: "+strings.Join(featureNames(), ", ")+". Repeatable.").Strings()
 	f.autoMemory = app.Flag("auto-gomemlimit", "Collect garbage harder near the memory limit of the container or host.").Default("true").Bool()
 	f.memoryRatio = app.Flag("auto-gomemlimit.ratio", "From which share of that limit.").Default("0.9").Float64()
-
-	// Given in many manifests, without a meaning here.
-	for _, name := range []string{"web.console.templates", "web.console.libraries", "web.page-title", "web.user-assets"} {
+	for _, name := range ignored {
 		app.Flag(name, "Has no effect.").Hidden().String()
 	}
 	app.Flag("auto-gomaxprocs", "Has no effect: the Go runtime follows the container's limit by itself.").Hidden().Default("true").Bool()
 	return f
 }
+
+// ignored are flags of Prometheus that are given in many manifests and have no
+// meaning here: its own pages, and a bound that internal/serve sets.
+var ignored = []string{"web.console.templates", "web.console.libraries", "web.page-title", "web.user-assets", "web.read-timeout"}
 
 // duration declares a flag in Prometheus' notation, such as 15d.
 func (f *flags) duration(name, help, def string, to *model.Duration) *kingpin.FlagClause {
@@ -152,9 +158,10 @@ func (f *flags) queryFlags() {
 type options struct {
 	engine      promstack.Config
 	web         serve.Config
-	prefix      string  // of all paths served: "" or "/path"
-	lifecycle   bool    // reload and quit by HTTP
-	memoryShare float64 // of the memory limit; 0 is to leave it alone
+	prefix      string        // of all paths served: "" or "/path"
+	lifecycle   bool          // reload and quit by HTTP
+	reloadEach  time.Duration // how often to look for changed files; 0 is never
+	memoryShare float64       // of the memory limit; 0 is to leave it alone
 	node        *nodeOptions
 }
 
@@ -185,6 +192,14 @@ func (f *flags) options(log *slog.Logger) (options, error) {
 	// An answer may take as long as its query, and then some for sending.
 	o.web.WriteTimeout = max(serve.WriteTimeout, time.Duration(f.queryTimeout)+serve.WriteTimeout/2)
 	o.web.MaxConns = *f.maxConns
+	for _, name := range ignored {
+		if f.app.Given(name) {
+			log.Warn("A flag of Prometheus has no effect here", "flag", "--"+name)
+		}
+	}
+	if *f.autoReload {
+		o.reloadEach = max(time.Second, time.Duration(f.reloadEach))
+	}
 	if *f.autoMemory {
 		o.memoryShare = *f.memoryRatio
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"strings"
 
 	"github.com/prometheus/common/version"
 
@@ -61,7 +62,7 @@ func collect(ctx context.Context, args []string) error {
 	for _, s := range servers {
 		tasks = append(tasks, s.server.Task())
 	}
-	tasks = append(tasks, reloadOnHangup(engine, log), o.engineTask(engine), announce(log, servers), endOn(quit))
+	tasks = append(tasks, o.reload(engine, log), o.engineTask(engine), announce(log, servers), endOn(quit))
 	return run.Run(ctx, log, tasks...)
 }
 
@@ -70,7 +71,10 @@ func announce(log *slog.Logger, servers []named) run.Task {
 	return run.Task{Name: "announcement", Run: func(ctx context.Context, ready func()) error {
 		for _, s := range servers {
 			for _, u := range s.server.URLs() {
-				log.Info("Ready: "+s.what, "url", u+s.path, "version", version.Version)
+				if strings.Contains(u, "://") { // and not a socket file
+					u += s.path
+				}
+				log.Info("Ready: "+s.what, "url", u, "version", version.Version)
 			}
 		}
 		ready()

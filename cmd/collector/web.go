@@ -144,22 +144,40 @@ func (o options) lifecycleOnly(h http.HandlerFunc) http.Handler {
 	}))
 }
 
-// reloadOnHangup reloads the configuration at each SIGHUP.
-func reloadOnHangup(engine *promstack.Engine, log *slog.Logger) run.Task {
-	return run.Task{Name: "reload on SIGHUP", Run: func(ctx context.Context, ready func()) error {
+// reload takes the configuration over again at each SIGHUP, and when its files
+// change where that is asked for.
+func (o options) reload(engine *promstack.Engine, log *slog.Logger) run.Task {
+	return run.Task{Name: "reload", Run: func(ctx context.Context, ready func()) error {
 		hangup := make(chan os.Signal, 1)
 		signal.Notify(hangup, syscall.SIGHUP)
 		defer signal.Stop(hangup)
+		var look <-chan time.Time
+		if o.reloadEach > 0 {
+			ticker := time.NewTicker(o.reloadEach)
+			defer ticker.Stop()
+			look = ticker.C
+		}
+		sum, err := o.engine.Source.Checksum()
+		if err != nil {
+			return cli.Usage(err)
+		}
 		ready()
 		for {
 			select {
 			case <-ctx.Done():
 				return nil
 			case <-hangup:
-				// The engine logs what is wrong with a configuration.
-				if err := engine.Reload(); errors.Is(err, promstack.ErrNotRunning) {
-					log.Warn("SIGHUP came too early or too late for a reload")
+			case <-look:
+				// What cannot be read is told by the reload, once: its sum is "".
+				now, _ := o.engine.Source.Checksum()
+				if now == sum {
+					continue
 				}
+				sum = now
+			}
+			// The engine logs what is wrong with a configuration.
+			if err := engine.Reload(); errors.Is(err, promstack.ErrNotRunning) {
+				log.Warn("Too early or too late for a reload")
 			}
 		}
 	}}

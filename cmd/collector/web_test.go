@@ -55,7 +55,9 @@ func collectorOn(t *testing.T, args ...string) (client *http.Client, begin func(
 	}}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- run.Run(ctx, silent, servers[0].server.Task(), waiting, o.engineTask(engine)) }()
+	go func() {
+		done <- run.Run(ctx, silent, servers[0].server.Task(), waiting, o.reload(engine, silent), o.engineTask(engine))
+	}()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -148,6 +150,26 @@ func TestLifecycle(t *testing.T) {
 	expect("GET", "/metrics", 200, "prometheus_config_last_reload_successful 0")
 	expect("POST", "/-/quit", 200, "")
 	<-quit
+}
+
+func TestAutoReload(t *testing.T) {
+	file := write(t, "prometheus.yml", "scrape_configs: []\n")
+	c, begin, _ := collectorOn(t, "--config.auto-reload", "--config.auto-reload-interval=1s", "--config.file="+file)
+	begin()
+	if err := os.WriteFile(file, []byte("scrape_configs: [{job_name: fresh}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		_, body := ask(t, c, "GET", "/api/v1/status/config")
+		if strings.Contains(body, "job_name: fresh") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the change is not seen: %s", body)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 func TestLifecycleIsOffUnlessAllowed(t *testing.T) {

@@ -69,6 +69,18 @@ func (s Source) load(p parser.Parser, log *slog.Logger) (*config.Config, error) 
 	return c, nil
 }
 
+// Checksum changes when the file, or a scrape or rule file that it names, does.
+func (s Source) Checksum() (string, error) {
+	if s.File == "" {
+		return "", nil
+	}
+	sum, err := config.GenerateChecksum(s.File)
+	if err != nil {
+		return "", explainIn(s.File, err)
+	}
+	return sum, nil
+}
+
 // logLevel is runtime.log_level, or "" where the file says nothing: Prometheus'
 // own reader fills in a default there and so hides the difference.
 func (s Source) logLevel() (string, error) {
@@ -86,6 +98,9 @@ func (s Source) logLevel() (string, error) {
 	}
 	return strings.ToLower(c.Runtime.LogLevel), nil
 }
+
+// quiet is a logger for checks whose findings are returned as errors.
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // Summary is what a checked configuration consists of.
 type Summary struct {

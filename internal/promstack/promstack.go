@@ -73,7 +73,7 @@ type Engine struct {
 
 	gate    gate
 	reloads reloads
-	first   *config.Config // checked by New, for the parts that take some of it when they are made
+	first   *config.Config // checked by New, for what parts take when they are made; nil once they are
 }
 
 // New checks the configuration and everything it refers to without touching
@@ -199,6 +199,7 @@ func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
 	if err != nil {
 		return err
 	}
+	e.first = nil
 
 	var work sync.WaitGroup
 	work.Go(func() { alerts.Run(managers.SyncCh()) })

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -302,6 +301,3 @@ var _ interface {
 	storage.Storage
 	storage.ExemplarQueryable
 } = localStore{}
-
-// quiet is a logger for checks whose findings are returned as errors.
-func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
