@@ -16,8 +16,9 @@ const refreshes = [
 
 /** RangeChoice offers the usual ranges, and the present one if it is not among them. */
 export function RangeChoice({ value, onChange }: { value: string; onChange: (v: string) => void }) {
-  const all = (ranges as readonly string[]).includes(value) ? ranges : [...ranges, value];
-  return <Choice label="Time range" options={all.map((r) => [r as string, r] as const)} value={value} onChange={onChange} />;
+  const length = (r: string) => parseDuration(r) ?? 0;
+  const all = [...new Set<string>([...ranges, value])].sort((a, b) => length(a) - length(b));
+  return <Choice label="Time range" options={all.map((r) => [r, r] as const)} value={value} onChange={onChange} />;
 }
 
 /** useRefresh is the chosen number of seconds between two renewals (0: off), kept in the browser, and its control. */

@@ -1,5 +1,6 @@
 // The head of the overview: who the host is and its numbers of now.
 
+import { AwayError } from "./api";
 import { api } from "./connection";
 import type { Host } from "./hosts";
 import { useLoad } from "./load";
@@ -64,7 +65,8 @@ function Tile({ head, sel, at, ask }: TileProps) {
     return { value: number(first?.value?.[1]), labels: first?.metric ?? {}, second: number(second?.value?.[1]) };
   });
   const value = data?.value ?? null;
-  const note = head.note && data && value !== null ? head.note : undefined;
+  const second = data?.second ?? null;
+  const note = value === null || (head.note?.expr && second === null) ? undefined : head.note;
   const level = value === null ? "" : value >= 0.9 ? " high" : value >= 0.8 ? " raised" : "";
   return (
     <div class="tile" id={`head-${head.id}`}>
@@ -76,8 +78,8 @@ function Tile({ head, sel, at, ask }: TileProps) {
         </dd>
       )}
       <dd class="sub">
-        {error ? <span title={error.message}>failed</span> : null}
-        {note && legend(note.text, { ...data?.labels, value: format(note.unit ?? "number", data?.second) })}
+        {error && !(error instanceof AwayError) && <span title={error.message}>failed</span>}
+        {note && legend(note.text, { ...data?.labels, value: format(note.unit ?? "number", second) })}
       </dd>
     </div>
   );

@@ -83,10 +83,16 @@ export function Panel({ panel, host, span, window, time, onSelect }: Props) {
         </p>
       )}
       {data?.warnings.map((w) => <p class="note warn" key={w}>{w}</p>)}
-      {data && data.lines.length === 0 && !error && <p class="empty">{panel.empty}</p>}
+      {data && data.lines.length === 0 && !error && <p class="empty">{nothing(panel)}</p>}
       {!data && !error && <div class="skeleton" style={{ height: `${height}px` }} aria-label="Loading" />}
     </section>
   );
+}
+
+/** nothing says why a panel may have nothing to draw. */
+function nothing(panel: Definition): string {
+  const rates = panel.queries.some((q) => q.expr.includes("rate("));
+  return panel.empty + (rates ? " Rates begin with the second scrape." : "");
 }
 
 /** together is one expression for all queries of a panel; a label tells their series apart. */

@@ -33,7 +33,7 @@ export interface Panel {
 
 // Software devices that would count the same bytes again or drown the real ones.
 const devices = 'device!~"(z?ram|loop|fd|sr)[0-9]+"';
-const networks = 'device!~"lo|veth.+|cali.+|lxc.+|tunl[0-9]+|dummy[0-9]+|nodelocaldns|kube-ipvs[0-9]+"';
+const networks = 'device!~"lo|veth.+|cali.+|lxc.+|tunl[0-9]+|dummy[0-9]+|ifb[0-9]+|nodelocaldns|kube-ipvs[0-9]+"';
 const disks = 'fstype!~"tmpfs|ramfs|squashfs|iso9660|erofs"';
 
 const memoryUsed =

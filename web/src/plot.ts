@@ -69,7 +69,7 @@ export function make(into: HTMLElement, d: Drawing, width: number, height: numbe
   const options: uPlot.Options = {
     width,
     height,
-    padding: [10, 10, 0, 0],
+    padding: [10, 18, 0, 0],
     legend: { show: false },
     focus: { alpha: 0.2 },
     cursor: {
