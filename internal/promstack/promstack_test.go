@@ -193,8 +193,11 @@ func TestStopCutsScrapesOff(t *testing.T) {
 }
 
 func TestEndDuringTheStart(t *testing.T) {
-	dir := t.TempDir()
-	cfg, _ := testConfig(t, dir, jobs(nil))
+	dir, err := os.MkdirTemp("", "promstack") // is written to after Run has returned
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, log := testConfig(t, dir, jobs(nil))
 	e, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -204,7 +207,12 @@ func TestEndDuringTheStart(t *testing.T) {
 	if err := e.Run(ctx, func() { t.Error("ready") }); err != nil {
 		t.Errorf("got %v", err)
 	}
-	eventually(t, func() error { return probeDir(dir, false) }) // what was begun is given up in the end
+	eventually(t, func() error { // what was begun is given up in the end
+		if !strings.Contains(log.String(), "chunk snapshot complete") {
+			return errors.New("the storage is still open")
+		}
+		return os.RemoveAll(dir)
+	})
 }
 
 func TestDataDirectoryErrors(t *testing.T) {
