@@ -43,14 +43,15 @@ type Config struct {
 	FS  hostfs.FS    // where the host is mounted
 	Log *slog.Logger // nil: no logs
 
-	CPU       CPUConfig
-	Diskstats DiskstatsConfig
-	Netclass  NetclassConfig
-	Netdev    NetdevConfig
-	Netstat   NetstatConfig
-	Stat      StatConfig
-	Textfile  TextfileConfig
-	Vmstat    VmstatConfig
+	CPU        CPUConfig
+	Diskstats  DiskstatsConfig
+	Filesystem FilesystemConfig
+	Netclass   NetclassConfig
+	Netdev     NetdevConfig
+	Netstat    NetstatConfig
+	Stat       StatConfig
+	Textfile   TextfileConfig
+	Vmstat     VmstatConfig
 
 	links *links // shared by the collectors of a Set
 }
@@ -61,10 +62,16 @@ func DefaultConfig() Config {
 		FS:        hostfs.Default,
 		CPU:       CPUConfig{Guest: true, Frequency: true},
 		Diskstats: DiskstatsConfig{DeviceExclude: DefaultDiskstatsDeviceExclude},
-		Netclass:  NetclassConfig{IgnoredDevices: DefaultNetclassIgnoredDevices},
-		Netdev:    NetdevConfig{Netlink: true},
-		Netstat:   NetstatConfig{Fields: DefaultNetstatFields},
-		Vmstat:    VmstatConfig{Fields: DefaultVmstatFields},
+		Filesystem: FilesystemConfig{
+			MountPointsExclude: DefaultFilesystemMountPointsExclude,
+			TypesExclude:       DefaultFilesystemTypesExclude,
+			MountTimeout:       DefaultFilesystemMountTimeout,
+			Workers:            DefaultFilesystemWorkers,
+		},
+		Netclass: NetclassConfig{IgnoredDevices: DefaultNetclassIgnoredDevices},
+		Netdev:   NetdevConfig{Netlink: true},
+		Netstat:  NetstatConfig{Fields: DefaultNetstatFields},
+		Vmstat:   VmstatConfig{Fields: DefaultVmstatFields},
 	}
 }
 
@@ -82,6 +89,7 @@ var table = []row{
 	{"cpu", true, "time of each CPU by mode, which are online, throttling for heat", newCPU},
 	{"diskstats", true, "requests, bytes and times of block devices, and what they are", newDiskstats},
 	{"filefd", true, "how many files are open, and how many may be", newFilefd},
+	{"filesystem", true, "space and inodes of mounted file systems", newFilesystem},
 	{"loadavg", true, "how many tasks run or wait, over 1, 5 and 15 minutes", newLoadavg},
 	{"meminfo", true, "memory and swap by use", newMeminfo},
 	{"netclass", true, "state, speed and properties of network interfaces", newNetclass},

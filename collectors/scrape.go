@@ -159,7 +159,7 @@ func (s *Set) Scrape(ctx context.Context, r Request) (*Result, error) {
 	s.mu.Lock()
 	p := s.running[k]
 	if p == nil {
-		p = s.begin(k, units)
+		p = s.begin(k, units, r.Deadline)
 	}
 	p.waiting++
 	s.mu.Unlock()
@@ -213,10 +213,10 @@ type outcome struct {
 	ok    bool
 }
 
-// begin starts a pass, under s.mu.
-func (s *Set) begin(k key, units []*unit) *pass {
+// begin starts a pass, under s.mu. Its collectors are told when it will end.
+func (s *Set) begin(k key, units []*unit, deadline time.Duration) *pass {
 	p := &pass{key: k, units: units, begun: s.now(), done: make(chan struct{}), outcome: make([]outcome, len(units))}
-	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.ctx, p.cancel = context.WithTimeout(context.Background(), deadline)
 	p.undone.Store(int64(len(units)))
 	s.running[k] = p
 	s.begun.Add(1)
