@@ -391,6 +391,21 @@ func TestPage(t *testing.T) {
 		b.quiet()
 	})
 
+	t.Run("a stretch of time is chosen by dragging", func(t *testing.T) {
+		b := b.in(t)
+		box := evaluate[[]float64](b, `(() => { const r = document.querySelector("#panel-memory .u-over").getBoundingClientRect();
+			return [r.left + r.width / 2, r.top + 40, r.right - 1]; })()`)
+		b.do(chromedp.DragAndDropXY(box[0], box[1], box[2], box[1]))
+		b.wait(`/range=7m\d*s?&time=20/.test(location.search)`) // half of a quarter of an hour
+		b.wait(`document.querySelector(".live")?.innerText.includes("back to now")`)
+		b.wait(drawn("#panel-memory .chart"))
+		b.press(".live")
+		b.wait(`location.search === ""`)
+		b.open("/?range=15m")
+		b.wait(drawn("#panel-memory .chart"))
+		b.quiet()
+	})
+
 	t.Run("a line is hidden and shown from its legend", func(t *testing.T) {
 		b := b.in(t)
 		const first = "#panel-load .legend li:first-child button"

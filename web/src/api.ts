@@ -82,6 +82,12 @@ export class Api {
     return this.ask("query_range", signal, new URLSearchParams(form));
   }
 
+  /** series lists the label sets that match between two points in time; only the index is read, no samples. */
+  async series(match: string, start: number, end: number, signal: AbortSignal, limit: number): Promise<Labels[]> {
+    const form = { "match[]": match, start: String(start), end: String(end), limit: String(limit) };
+    return (await this.ask<Labels[]>("series", signal, new URLSearchParams(form))).data;
+  }
+
   async targets(signal: AbortSignal): Promise<Target[]> {
     const { data } = await this.ask<{ activeTargets: Target[] }>("targets?state=active", signal);
     return data.activeTargets;

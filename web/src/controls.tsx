@@ -1,7 +1,7 @@
 // The controls of time: how long a stretch, until when, and how often it is renewed.
 
 import { useState } from "preact/hooks";
-import { change } from "./router";
+import { change, type View } from "./router";
 import { remember } from "./theme";
 import { duration, parseDuration, parseTime, writeTime } from "./time";
 import { Choice, Select } from "./widgets";
@@ -21,9 +21,9 @@ export function RangeChoice({ value, onChange }: { value: string; onChange: (v: 
   return <Choice label="Time range" options={all.map((r) => [r, r] as const)} value={value} onChange={onChange} />;
 }
 
-/** useRefresh is the chosen number of seconds between two renewals (0: off), kept in the browser, and its control. */
-export function useRefresh(fallback: string): [seconds: number, control: preact.JSX.Element] {
-  const key = "watchpost.refresh";
+/** useRefresh is a view's number of seconds between two renewals (0: off), kept in the browser, and its control. */
+export function useRefresh(view: View, fallback: string): [seconds: number, control: preact.JSX.Element] {
+  const key = `watchpost.refresh.${view}`;
   const [value, set] = useState<string>(() => {
     const kept = remember(key);
     return refreshes.some(([v]) => v === kept) ? (kept as string) : fallback;

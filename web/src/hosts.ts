@@ -1,6 +1,5 @@
 // The hosts the collector knows: one for each node_uname_info series, told apart by instance, job and cluster.
 
-import type { Value } from "./api";
 import { quote, type Labels } from "./series";
 
 export interface Host {
@@ -13,15 +12,10 @@ export interface Host {
 
 const identity = ["cluster", "job", "instance"];
 
-/** hostsQuery lists the hosts that reported at any time in the range. */
-export function hostsQuery(range: string): string {
-  return `group by (${identity.join(", ")}, nodename) (last_over_time(node_uname_info[${range}]))`;
-}
-
-export function hostsFrom(value: Value): Host[] {
-  if (value.resultType !== "vector") return [];
+/** hostsFrom gathers the hosts from the label sets of node_uname_info. */
+export function hostsFrom(series: Labels[]): Host[] {
   const by = new Map<string, Host>();
-  for (const { metric } of value.result) {
+  for (const metric of series) {
     const labels = Object.fromEntries(identity.flatMap((l) => (metric[l] ? [[l, metric[l]]] : [])));
     const where = [metric.instance, metric.cluster].filter(Boolean).join(" · ");
     const host = { labels, name: metric.nodename || metric.instance || "?", where };

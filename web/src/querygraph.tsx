@@ -25,6 +25,8 @@ interface Props {
 interface Loaded extends Lines {
   warnings: string[];
   infos: string[];
+  /** The API may have had more than it was asked for. */
+  cut: boolean;
   /** Series that hold native histograms, which have no one value to draw. */
   histograms: number;
 }
@@ -44,7 +46,7 @@ export function QueryGraph({ expr, end, time, range }: Props) {
     const { data, warnings, infos } = await api.queryRange(expr, span, signal, limit);
     const series = data.resultType === "matrix" ? data.result : [];
     const histograms = series.filter((s) => s.values === undefined).length;
-    return { ...queryLines(series, span, most), warnings, infos, histograms };
+    return { ...queryLines(series, span, most), warnings, infos, histograms, cut: series.length >= limit };
   });
   return (
     <div ref={box} class={loading ? "loading" : ""} aria-busy={loading}>
@@ -52,7 +54,8 @@ export function QueryGraph({ expr, end, time, range }: Props) {
       {data && <Remarks answer={data} />}
       {data && data.more > 0 && (
         <p class="note">
-          The first {most} series are drawn; {data.more} more are not.
+          The first {most} series are drawn; {data.cut ? "at least " : ""}
+          {data.more} more are not.
         </p>
       )}
       {data && data.histograms > 0 && <p class="note">{data.histograms} series hold native histograms, which are not drawn.</p>}

@@ -60,7 +60,7 @@ function Result({ value }: { value: Value }) {
     <>
       <table class="result">
         <caption>
-          {rows.length.toLocaleString("en")} series
+          {rows.length.toLocaleString("en")} series{rows.length >= limit && " or more"}
           {rows.length > shown && `, the first ${shown} shown`}
         </caption>
         <thead>

@@ -42,22 +42,19 @@ test("targets: unhealthy first, then by job and endpoint", () => {
 });
 
 test("hosts are told apart by what their series differ in", () => {
-  const hosts = hostsFrom({
-    resultType: "vector",
-    result: [
-      { metric: { nodename: "n10", instance: "10.0.0.10:9100", job: "node" }, value: [0, "1"] },
-      { metric: { nodename: "n2", instance: "10.0.0.2:9100", job: "node", cluster: "b" }, value: [0, "1"] },
-      { metric: { nodename: "n2", instance: "10.0.0.2:9100", job: "node", cluster: "a" }, value: [0, "1"] },
-      { metric: { nodename: "n2", instance: "10.0.0.2:9100", job: "extra", cluster: "a" }, value: [0, "1"] },
-      { metric: { nodename: "n2-renamed", instance: "10.0.0.10:9100", job: "node" }, value: [0, "1"] },
-    ],
-  });
+  const hosts = hostsFrom([
+    { nodename: "n10", instance: "10.0.0.10:9100", job: "node" },
+    { nodename: "n2", instance: "10.0.0.2:9100", job: "node", cluster: "b" },
+    { nodename: "n2", instance: "10.0.0.2:9100", job: "node", cluster: "a" },
+    { nodename: "n2", instance: "10.0.0.2:9100", job: "extra", cluster: "a" },
+    { nodename: "n2-renamed", instance: "10.0.0.10:9100", job: "node" },
+  ]);
   assert.deepEqual(
     hosts.map((h) => `${h.name} ${h.where}`),
     ["n2 10.0.0.2:9100 · a · extra", "n2 10.0.0.2:9100 · a · node", "n2 10.0.0.2:9100 · b", "n2-renamed 10.0.0.10:9100"],
   );
   assert.equal(matchers(hosts[2]!), 'cluster="b",job="node",instance="10.0.0.2:9100"');
-  assert.deepEqual(hostsFrom({ resultType: "scalar", result: [0, "1"] }), []);
+  assert.deepEqual(hostsFrom([]), []);
 });
 
 test("every expression of the overview is filled in, and only once", () => {

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "../connection";
 import { RangeChoice, timeOf, useRefresh, zoom } from "../controls";
 import { HeadRow } from "../head";
-import { hostKey, hostsFrom, hostsQuery, matchers, type Host } from "../hosts";
+import { hostKey, hostsFrom, matchers, type Host } from "../hosts";
 import { useLoad, useNow } from "../load";
 import { Panel } from "../panel";
 import { panels } from "../panels";
@@ -14,18 +14,21 @@ import { Failure, Renew, Select, Waiting } from "../widgets";
 
 /** Taken while the host's scrape interval is not known. */
 const usualInterval = 15;
+/** How long the list of hosts is good, in seconds. */
+const hostsAge = 60;
+/** Hosts listed at most. */
+const mostHosts = 5000;
 
 export function Overview({ params }: { params: URLSearchParams }) {
   const { range, seconds, time } = timeOf(params, "1h");
-  const [refresh, control] = useRefresh("15");
+  const [refresh, control] = useRefresh("overview", "15");
   const [now, renew] = useNow(time === null ? refresh : 0);
   const end = time ?? now;
 
   // The list of hosts reaches as far back as the charts: one that fell silent is still to be looked at.
-  const hosts = useLoad("hosts", `${range} ${end}`, async (signal) => {
-    const { data } = await api.query(hostsQuery(range), end, signal);
-    return hostsFrom(data);
-  });
+  const hosts = useLoad("hosts", `${range} ${Math.floor(end / hostsAge)}`, async (signal) =>
+    hostsFrom(await api.series("node_uname_info", end - seconds, end, signal, mostHosts)),
+  );
   const host = choose(hosts.data, params);
 
   return (

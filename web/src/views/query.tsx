@@ -15,7 +15,7 @@ export function Query({ params }: { params: URLSearchParams }) {
   const tab = tabOf(params);
   const { range, seconds, time } = timeOf(params, params.get("g0.range_input") ?? "1h");
   const [text, setText] = useState(expr);
-  const [refresh, control] = useRefresh("0");
+  const [refresh, control] = useRefresh("query", "0");
   const [now, renew] = useNow(time === null && expr ? refresh : 0);
   useEffect(() => setText(expr), [expr]);
 

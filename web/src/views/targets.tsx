@@ -19,7 +19,7 @@ const seconds = new Store(Date.now() / 1000);
 export function Targets({ params }: { params: URLSearchParams }) {
   const state = params.get("state") ?? "";
   const words = params.get("q") ?? "";
-  const [refresh, control] = useRefresh("15");
+  const [refresh, control] = useRefresh("targets", "15");
   const [now, renew] = useNow(refresh);
   const load = useLoad("targets", String(now), async (signal) => rowsFrom(await api.targets(signal)));
   const { data, error, loading } = load;
