@@ -6,6 +6,8 @@ LDFLAGS  := -s -w -X $(STAMP).Version=$(VERSION) -X $(STAMP).Revision=$(shell gi
 TOOL     := go tool -modfile=tools/go.mod
 WEB      := internal/webui/dist/index.html
 DATA     ?= data
+# Names that the drop-in promise fixes and promtool's style rules do not like: docs/compat.md.
+FIXED    := ^(\# (HELP|TYPE) )?node_(memory|netstat)_
 
 .DEFAULT_GOAL := all
 .PHONY: all build run test check bench bench-peers golden e2e image web clean
@@ -32,7 +34,7 @@ check: ## format, vet, lint, layout, names in code and documents, promtool on go
 	go vet ./...
 	$(TOOL) staticcheck ./...
 	go test ./internal/layout ./collectors -run 'Layout|Docs'
-	@for f in cmd/*/testdata/metrics.txt; do echo "promtool check metrics < $$f"; $(TOOL) promtool check metrics --lint=none < $$f || exit 1; done
+	grep -hEv '$(FIXED)' cmd/*/testdata/metrics.txt | $(TOOL) promtool check metrics
 
 bench: ## speed of the parts, compared with the last run
 	@mkdir -p bin && mv -f bin/bench.txt bin/bench.old 2>/dev/null || true
@@ -45,7 +47,7 @@ bench-peers: build ## ours beside node_exporter on this host
 	go run ./bench/compare --peer bin/node_exporter --ours bin/node-agent
 
 golden: ## refresh every expected output, then read the diff
-	go test ./cmd/... ./collectors -run 'Golden|Docs' -update
+	go test ./cmd/node-agent ./collectors -run 'Golden|Docs' -update
 
 e2e: build ## the real programs, started and asked
 	go test -tags e2e -count 1 -timeout 20m ./test/e2e/...

@@ -161,6 +161,14 @@ func (f *flags) collectorFlags() {
 	f.text("collector.cpu.info.bugs-include", "Pattern of the processor bugs to show; switches --collector.cpu.info on.", &c.CPU.BugsInclude)
 	f.choose("collector.diskstats.device-include", "collector.diskstats.device-exclude", "block devices",
 		&c.Diskstats.DeviceInclude, &c.Diskstats.DeviceExclude, nil, []string{"collector.diskstats.ignored-devices"})
+	f.choose("collector.filesystem.mount-points-include", "collector.filesystem.mount-points-exclude", "mount points",
+		&c.Filesystem.MountPointsInclude, &c.Filesystem.MountPointsExclude, nil, []string{"collector.filesystem.ignored-mount-points"})
+	f.choose("collector.filesystem.fs-types-include", "collector.filesystem.fs-types-exclude", "types of file systems",
+		&c.Filesystem.TypesInclude, &c.Filesystem.TypesExclude, nil, []string{"collector.filesystem.ignored-fs-types"})
+	f.app.Flag("collector.filesystem.mount-timeout", "How long a mount may take to answer before it counts as stuck.").
+		Hidden().Default(c.Filesystem.MountTimeout.String()).DurationVar(&c.Filesystem.MountTimeout)
+	f.app.Flag("collector.filesystem.stat-workers", "How many mounts that may be slow are asked at the same time.").
+		Hidden().Default(fmt.Sprint(c.Filesystem.Workers)).IntVar(&c.Filesystem.Workers)
 	f.text("collector.netclass.ignored-devices", "Pattern of the interfaces that netclass leaves out.", &c.Netclass.IgnoredDevices)
 	f.toggle("collector.netclass.ignore-invalid-speed", "Tell no speed where the driver does not know it, instead of a negative one.", &c.Netclass.IgnoreInvalidSpeed)
 	f.toggle("collector.netclass.netlink", "Tell what netlink says also where sysfs says something else.", &c.Netclass.Netlink)
@@ -173,5 +181,7 @@ func (f *flags) collectorFlags() {
 	f.toggle("collector.netdev.label-ifalias", "Put each interface's alias on its series.", &c.Netdev.LabelIfalias)
 	f.text("collector.netstat.fields", "Pattern of the Protocol_Field names to show.", &c.Netstat.Fields)
 	f.toggle("collector.stat.softirq", "Count soft interrupts by vector as well.", &c.Stat.Softirq)
+	f.app.Flag("collector.textfile.directory", "Folder, or pattern of folders, whose .prom files are shown. Repeatable.").
+		PlaceHolder("DIR").StringsVar(&c.Textfile.Directories)
 	f.text("collector.vmstat.fields", "Pattern of the fields of /proc/vmstat to show.", &c.Vmstat.Fields)
 }
