@@ -98,7 +98,10 @@ func (o options) routes(s *serve.Server, engine *promstack.Engine, own *promethe
 		fmt.Fprintln(w, "The collector is ready.")
 	}))
 	s.Handle(p+"/-/reload", o.lifecycleOnly(func(w http.ResponseWriter, _ *http.Request) {
-		if err := engine.Reload(); err != nil {
+		switch err := engine.Reload(); {
+		case errors.Is(err, promstack.ErrNotRunning):
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		case err != nil:
 			http.Error(w, "failed to reload config: "+err.Error(), http.StatusInternalServerError)
 		}
 	}))

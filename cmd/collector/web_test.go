@@ -132,6 +132,9 @@ func TestProbesDuringTheStart(t *testing.T) {
 func TestLifecycle(t *testing.T) {
 	file := write(t, "prometheus.yml", "scrape_configs: []\n")
 	c, begin, quit := collectorOn(t, "--web.enable-lifecycle", "--config.file="+file)
+	if code, body := ask(t, c, "POST", "/-/reload"); code != 503 || !strings.Contains(body, "not running") {
+		t.Errorf("during the start: %d %s", code, body)
+	}
 	begin()
 	expect := func(method, path string, code int, text string, header ...string) {
 		t.Helper()
