@@ -23,6 +23,12 @@ var (
 // second worker goes on with them.
 const impatience = 50 * time.Millisecond
 
+// passGap is the least time from one pass's beginning to the next one's. Fast
+// collectors are done before another request has been read from the network, so
+// without it many scrapers would each have a pass of their own. A lone scraper
+// never waits; many make at most 200 passes a second.
+const passGap = 5 * time.Millisecond
+
 // unit is a collector at work: what the Set knows about it between scrapes.
 type unit struct {
 	name      string
@@ -67,6 +73,8 @@ type Set struct {
 	running map[key]*pass // by what they were asked
 	free    sync.Pool     // of *expo.Writer
 	begun   atomic.Uint64 // passes
+	gap     time.Duration // passGap
+	last    time.Time     // when the last pass begins or began
 }
 
 // Collections is how many times the collectors were run: fewer than the requests
@@ -89,7 +97,7 @@ func NewSet(cfg Config, names []string, labels expo.Labels) (*Set, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Set{units: units, log: log, now: time.Now, labels: labels, running: make(map[key]*pass)}, nil
+	return &Set{units: units, log: log, now: time.Now, labels: labels, running: make(map[key]*pass), gap: passGap}, nil
 }
 
 // Names are the collectors of the set, sorted.
@@ -222,6 +230,12 @@ func (s *Set) begin(k key, units []*unit, deadline time.Duration) *pass {
 	s.begun.Add(1)
 	if len(units) == 0 {
 		go s.finish(p)
+		return p
+	}
+	wait := max(s.last.Add(s.gap).Sub(p.begun), 0)
+	s.last = p.begun.Add(wait)
+	if wait > 0 {
+		time.AfterFunc(wait, func() { p.work(s) })
 	} else {
 		go p.work(s)
 	}
@@ -243,10 +257,11 @@ func (p *pass) work(s *Set) {
 	}
 }
 
-// relieve starts another worker if no unit was begun since it was last asked.
+// relieve starts another worker if no unit was begun since it was last asked,
+// once the first is at work.
 func (p *pass) relieve(s *Set) {
 	at := p.next.Load()
-	if p.helper.Swap(at) == at && at < int64(len(p.units)) {
+	if p.helper.Swap(at) == at && 0 < at && at < int64(len(p.units)) {
 		go p.work(s)
 	}
 }

@@ -173,6 +173,26 @@ func TestScrapeIsShared(t *testing.T) {
 	}
 }
 
+// Scrapes that follow closely on another wait for each other, and share.
+func TestScrapesInABurstAreShared(t *testing.T) {
+	const clients = 50
+	s := setOf("fast", says(fakeOne))
+	s.gap = time.Second / 2
+	text(t, s, Request{}) // the first one never waits
+	var all sync.WaitGroup
+	for range clients {
+		all.Go(func() {
+			if got := text(t, s, Request{}); !strings.HasPrefix(got, "fake_one 1\n") {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+	all.Wait()
+	if n := s.Collections(); n != 2 {
+		t.Errorf("%d collections for 1 and %d scrapes", n, clients)
+	}
+}
+
 // Scrapes that cannot share run the same collector one after the other.
 func TestScrapesOfDifferentKindsTakeTurns(t *testing.T) {
 	var inside sync.Mutex
