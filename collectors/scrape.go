@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -210,6 +211,9 @@ type pass struct {
 	outcome  []outcome // by unit
 	self     *expo.Writer
 
+	pageMu sync.Mutex
+	pages  map[any][]byte // made of the result, for all who share it
+
 	waiting int // under Set.mu: requests that have not released it
 }
 
@@ -244,7 +248,11 @@ func (s *Set) begin(k key, units []*unit, deadline time.Duration) *pass {
 
 // work runs units until none is left. One worker does them one after another,
 // which costs no switching; relieve adds another when one of them is slow.
+//
+// It lets other goroutines that are ready go first: requests that came in at the
+// same moment then find this pass and share it.
 func (p *pass) work(s *Set) {
+	runtime.Gosched()
 	for {
 		i := int(p.next.Add(1)) - 1
 		if i >= len(p.units) {
@@ -418,6 +426,27 @@ func (r *Result) Segments(yield func([]byte) bool) {
 		}
 	}
 	yield(r.pass.self.Bytes())
+}
+
+// Page is what make returns, made once for each key however many requests share
+// the result, so that what is made of the text (a compressed page) is shared too.
+// An error is not kept. The page outlives Release.
+func (r *Result) Page(key any, make func() ([]byte, error)) ([]byte, error) {
+	p := r.pass
+	p.pageMu.Lock()
+	defer p.pageMu.Unlock()
+	if page, ok := p.pages[key]; ok {
+		return page, nil
+	}
+	page, err := make()
+	if err != nil {
+		return nil, err
+	}
+	if p.pages == nil {
+		p.pages = map[any][]byte{}
+	}
+	p.pages[key] = page
+	return page, nil
 }
 
 // Release gives the memory back. The Result is of no use afterwards.

@@ -193,6 +193,30 @@ func TestScrapesInABurstAreShared(t *testing.T) {
 	}
 }
 
+// What is made of a shared result is made once, and outlives it.
+func TestPagesAreShared(t *testing.T) {
+	s := setOf("a", says(fakeOne))
+	res, err := s.Scrape(t.Context(), Request{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("broken")
+	if _, err := res.Page(1, func() ([]byte, error) { return nil, broken }); !errors.Is(err, broken) {
+		t.Errorf("error %v", err)
+	}
+	made := 0
+	render := func() ([]byte, error) { made++; return []byte("page"), nil }
+	for _, key := range []any{1, 1, 2} {
+		if page, err := res.Page(key, render); string(page) != "page" || err != nil {
+			t.Errorf("%q, %v", page, err)
+		}
+	}
+	if made != 2 {
+		t.Errorf("made %d times for two keys", made)
+	}
+	res.Release()
+}
+
 // Scrapes that cannot share run the same collector one after the other.
 func TestScrapesOfDifferentKindsTakeTurns(t *testing.T) {
 	var inside sync.Mutex

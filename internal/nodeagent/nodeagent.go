@@ -114,13 +114,14 @@ func (a *Agent) Scrape(r *http.Request, f expo.Format, deadline time.Duration) (
 		return nil, err
 	}
 	a.scrapes.Add(1)
-	return answer{res, a.about(f)}, nil
+	return answer{res, a, f}, nil
 }
 
 // answer is the collectors' text and the program's own.
 type answer struct {
 	*collectors.Result
-	about []byte
+	agent  *Agent
+	format expo.Format
 }
 
 // Segments implements serve.Answer.
@@ -128,7 +129,7 @@ func (a answer) Segments(yield func([]byte) bool) {
 	more := true
 	a.Result.Segments(func(b []byte) bool { more = yield(b); return more })
 	if more {
-		yield(a.about)
+		yield(a.agent.about(a.format))
 	}
 }
 

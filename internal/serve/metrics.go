@@ -29,8 +29,13 @@ type Scraper interface {
 // Answer is one rendered exposition, without OpenMetrics' end mark. It may be
 // shared by several requests, so it is only read.
 type Answer interface {
-	Segments(yield func([]byte) bool) // parts that each hold whole families
-	Release()                         // no part is used after this
+	// Segments yields parts that each hold whole families.
+	Segments(yield func([]byte) bool)
+	// Page is what make returns, made once for each key however many requests
+	// share the answer. It outlives Release.
+	Page(key any, make func() ([]byte, error)) ([]byte, error)
+	// Release says that no part is used any more.
+	Release()
 }
 
 // ErrBadRequest marks the errors of a Scraper that the client caused.
@@ -61,7 +66,6 @@ type metrics struct {
 	inFlight prometheus.Gauge
 	failures *prometheus.CounterVec
 	pack     packer
-	pages    sync.Pool // of *bytes.Buffer
 }
 
 // Metrics is a handler for /metrics. It registers the metrics about itself, by
@@ -124,16 +128,15 @@ func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.fail(w, http.StatusInternalServerError, "scrape failed: "+err.Error())
 		return
 	}
-	defer m.recycle(page)
 	h := w.Header()
 	h.Set("Content-Type", format.ContentType())
-	h.Set("Content-Length", strconv.Itoa(page.Len()))
+	h.Set("Content-Length", strconv.Itoa(len(page)))
 	h.Set("Vary", "Accept, Accept-Encoding")
 	if enc != expo.Identity {
 		h.Set("Content-Encoding", enc.String())
 	}
 	m.requests.WithLabelValues("200").Inc()
-	w.Write(page.Bytes()) // an error is the client's: it has gone
+	w.Write(page) // an error is the client's: it has gone
 }
 
 func (m *metrics) fail(w http.ResponseWriter, status int, text string) {
@@ -154,8 +157,9 @@ func (m *metrics) deadline(header string) time.Duration {
 }
 
 // render makes the whole body in memory, so that its length is known, an error
-// can still be told, and a slow reader costs no more than its bytes.
-func (m *metrics) render(r *http.Request, ctx context.Context) (*bytes.Buffer, expo.Encoding, expo.Format, error) {
+// can still be told, and a slow reader costs no more than its bytes. Requests that
+// share an answer share its pages too.
+func (m *metrics) render(r *http.Request, ctx context.Context) ([]byte, expo.Encoding, expo.Format, error) {
 	format := expo.Negotiate(r.Header.Get("Accept"))
 	enc := expo.NegotiateEncoding(r.Header.Get("Accept-Encoding"))
 	until, _ := ctx.Deadline()
@@ -165,31 +169,29 @@ func (m *metrics) render(r *http.Request, ctx context.Context) (*bytes.Buffer, e
 		return nil, enc, format, err
 	}
 	defer answer.Release()
-	page, _ := m.pages.Get().(*bytes.Buffer)
-	if page == nil {
-		page = new(bytes.Buffer)
-	}
-	page.Reset()
-	err = m.pack.into(page, enc, func(w io.Writer) error {
-		for part := range answer.Segments {
-			if _, err := w.Write(part); err != nil {
-				return err
-			}
-		}
-		if !m.HideSelf {
-			m.writeSelf(w, format)
-		}
-		if format == expo.OpenMetrics {
-			_, err := io.WriteString(w, expo.EOF)
-			return err
-		}
-		return nil
+	page, err := answer.Page(enc, func() ([]byte, error) {
+		return m.pack.page(enc, func(w io.Writer) error { return m.write(w, answer, format) })
 	})
 	if err != nil {
 		m.failures.WithLabelValues("encoding").Inc()
-		m.recycle(page)
 	}
 	return page, enc, format, err
+}
+
+func (m *metrics) write(w io.Writer, answer Answer, format expo.Format) error {
+	for part := range answer.Segments {
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+	}
+	if !m.HideSelf {
+		m.writeSelf(w, format)
+	}
+	if format == expo.OpenMetrics {
+		_, err := io.WriteString(w, expo.EOF)
+		return err
+	}
+	return nil
 }
 
 // writeSelf writes the program's own metrics. What cannot be gathered is counted
@@ -213,39 +215,40 @@ func (m *metrics) writeSelf(w io.Writer, f expo.Format) {
 	}
 }
 
-// maxKept is the largest page whose memory is kept for the next one.
-const maxKept = 8 << 20
-
-func (m *metrics) recycle(page *bytes.Buffer) {
-	if page.Cap() <= maxKept {
-		m.pages.Put(page)
-	}
-}
-
-// packer compresses pages. Its compressors hold some hundred kB each, so there
-// is one of each kind, and pages take turns: compressing into memory waits for
-// nothing but the processor.
+// packer makes pages. Its compressors hold some hundred kB each, so there is one
+// of each kind, and pages take turns: compressing into memory waits for nothing
+// but the processor.
 type packer struct {
 	mu   sync.Mutex
+	buf  bytes.Buffer
 	gzip *gzip.Writer
 	zstd *zstd.Encoder
 }
 
-// into writes what write says to page, in the content coding.
-func (p *packer) into(page *bytes.Buffer, enc expo.Encoding, write func(io.Writer) error) error {
-	if enc == expo.Identity {
-		return write(page)
-	}
+// maxKept is the largest page whose buffer is kept for the next one, in bytes.
+const maxKept = 8 << 20
+
+// page is what write says, in the content coding.
+func (p *packer) page(enc expo.Encoding, write func(io.Writer) error) ([]byte, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	z, err := p.compressor(page, enc)
+	if p.buf.Cap() > maxKept {
+		p.buf = bytes.Buffer{}
+	}
+	p.buf.Reset()
+	if enc == expo.Identity {
+		err := write(&p.buf)
+		return bytes.Clone(p.buf.Bytes()), err
+	}
+	z, err := p.compressor(&p.buf, enc)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := write(z); err != nil {
-		return err
+		return nil, err
 	}
-	return z.Close()
+	err = z.Close()
+	return bytes.Clone(p.buf.Bytes()), err
 }
 
 func (p *packer) compressor(page *bytes.Buffer, enc expo.Encoding) (io.WriteCloser, error) {

@@ -281,6 +281,8 @@ type said string
 func (s said) Segments(yield func([]byte) bool) { yield([]byte(s)) }
 func (s said) Release()                         {}
 
+func (s said) Page(_ any, make func() ([]byte, error)) ([]byte, error) { return make() }
+
 func handler(p *program, change func(*MetricsConfig)) http.Handler {
 	cfg := MetricsConfig{Scraper: p, Self: prometheus.NewRegistry(), Ceiling: 10 * time.Second, MaxRequests: 2, Log: silent}
 	if change != nil {
