@@ -1,7 +1,9 @@
 package collectors
 
 import (
+	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -14,56 +16,66 @@ import (
 type foreign interface{ foreign() }
 
 // settleForeign takes out of the foreign units' text the families that other
-// units have written too. Called under p.mu, when the pass is finished.
+// units, or the scrape itself, have written too. Called under p.mu, when the pass
+// is finished.
 func (p *pass) settleForeign(s *Set) {
 	for i, u := range p.units {
 		w := p.outcome[i].w
 		if _, ok := u.collector.(foreign); !ok || w == nil || len(w.Bytes()) == 0 {
 			continue
 		}
-		taken := make(map[string]bool)
+		clash := make(map[string]bool) // false: no one else has it yet
+		for name := range families(w.Bytes()) {
+			clash[string(name)] = string(name) == scrapeDuration.Name() || string(name) == scrapeSuccess.Name()
+		}
 		for j := range p.outcome {
-			if o := p.outcome[j].w; j != i && o != nil {
-				for name := range families(o.Bytes()) {
-					taken[name] = true
+			o := p.outcome[j].w
+			if j == i || o == nil {
+				continue
+			}
+			for name := range families(o.Bytes()) {
+				if _, ours := clash[string(name)]; ours {
+					clash[string(name)] = true
 				}
 			}
 		}
-		if dropped := dropFamilies(w, taken); len(dropped) > 0 {
+		maps.DeleteFunc(clash, func(_ string, taken bool) bool { return !taken })
+		if len(clash) > 0 {
+			dropFamilies(w, clash)
 			p.outcome[i].ok = false
-			s.say(u, fmt.Errorf("left out, because other collectors have families of these names: %s", strings.Join(dropped, ", ")))
+			s.say(u, fmt.Errorf("left out, because other collectors have families of these names: %s", strings.Join(slices.Sorted(maps.Keys(clash)), ", ")))
 		}
 	}
 }
 
-// families yields the names in the TYPE lines of an exposition.
-func families(text []byte) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for sc := expo.NewScanner(text); sc.Next(); {
-			if l := sc.Line(); l.Kind == expo.TypeLine && !yield(string(l.Name)) {
+// families yields the names in the TYPE lines of an exposition. It looks for
+// nothing else, for it goes over all that is said at each scrape.
+func families(text []byte) func(yield func([]byte) bool) {
+	mark := []byte("\n# TYPE ")
+	return func(yield func([]byte) bool) {
+		rest, found := bytes.CutPrefix(text, mark[1:])
+		for {
+			if found {
+				name, _, _ := bytes.Cut(rest, []byte(" "))
+				if !yield(name) {
+					return
+				}
+			}
+			if _, rest, found = bytes.Cut(rest, mark); !found {
 				return
 			}
 		}
 	}
 }
 
-// dropFamilies rewrites w without the families that are taken and returns their names.
-func dropFamilies(w *expo.Writer, taken map[string]bool) []string {
-	var clash []string
-	for name := range families(w.Bytes()) {
-		if taken[name] && !slices.Contains(clash, name) {
-			clash = append(clash, name)
-		}
-	}
-	if len(clash) == 0 {
-		return nil
-	}
+// dropFamilies rewrites w without the families that clash.
+func dropFamilies(w *expo.Writer, clash map[string]bool) {
 	var kept []byte
 	dropping := false
 	for sc := expo.NewScanner(w.Bytes()); sc.Next(); {
 		l := sc.Line()
 		if l.Kind == expo.Help || l.Kind == expo.TypeLine {
-			dropping = slices.Contains(clash, string(l.Name))
+			dropping = clash[string(l.Name)]
 		}
 		if !dropping {
 			kept = append(append(kept, l.Raw...), '\n')
@@ -71,5 +83,4 @@ func dropFamilies(w *expo.Writer, taken map[string]bool) []string {
 	}
 	w.Truncate(0)
 	w.Append(kept)
-	return clash
 }

@@ -325,7 +325,7 @@ n_total{cluster="c",node="n1"} 5.0
 // A name that another collector has gives way, wherever it stands.
 func TestTextfileForeign(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "a.prom"), "node_load1 7\nmine 1\n", false)
+	write(t, filepath.Join(dir, "a.prom"), "node_load1 7\nmine 1\nnode_scrape_collector_success{collector=\"x\"} 1\n", false)
 	cfg := on(tree(t, map[string]string{"proc/loadavg": "0.21 0.37 0.39 1/719 19737\n"}))
 	cfg.Textfile.Directories = []string{dir}
 	set, err := NewSet(cfg, []string{"loadavg", "textfile"}, expo.Labels{})
@@ -342,6 +342,9 @@ func TestTextfileForeign(t *testing.T) {
 		text = append(text, b...)
 	}
 	v := values(t, string(text))
+	if len(readFamilies(t, text)["node_scrape_collector_success"].series) != 2 {
+		t.Error("the scrape's own family is not as it was")
+	}
 	if v["node_load1"] != 0.21 || v["mine"] != 1 || v[`node_scrape_collector_success{collector="textfile"}`] != 0 {
 		t.Errorf("says\n%s", text)
 	}
