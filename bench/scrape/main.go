@@ -42,7 +42,7 @@ func main() {
 	flag.StringVar(&o.collectors, "collectors", agent.Sixteen, "the `list` of collectors to run; \"default\" is what each program runs by itself")
 	flag.IntVar(&o.scrapes, "scrapes", 100, "scrapes of each program in a run, the first included")
 	flag.IntVar(&o.runs, "runs", 5, "runs, each with programs newly started; the medians count")
-	flag.DurationVar(&o.interval, "interval", 0, "pause after each pair of scrapes")
+	flag.DurationVar(&o.interval, "interval", 20*time.Millisecond, "pause after each pair of scrapes; scrapes in a row without one are a burst, which ours delays to share")
 	flag.DurationVar(&o.timeout, "timeout", 10*time.Second, "what the scrapes tell as their timeout")
 	flag.IntVar(&o.veth, "netns-veth", 0, "run in a network namespace of their own with this `number` of veth pairs (needs root and ip)")
 	flag.BoolVar(&o.inside, "netns-inside", false, "used by the program itself: the namespace is there, fill it")
