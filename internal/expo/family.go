@@ -14,12 +14,12 @@ import (
 // Type is the type of a metric family, as its # TYPE line says it.
 type Type uint8
 
-// The types that are made of single samples. Histograms and summaries of the
-// programs themselves come from client_golang's registry.
+// The types that are written here. Histograms come from client_golang's registry.
 const (
 	TypeUntyped Type = iota // "untyped" in text 0.0.4, "unknown" in OpenMetrics
 	TypeCounter
 	TypeGauge
+	TypeSummary
 )
 
 // Family describes one metric family. It is declared once, as a package-level
@@ -46,6 +46,11 @@ func Gauge(name, help string, labels ...string) *Family {
 // Untyped declares a family whose type is not known.
 func Untyped(name, help string, labels ...string) *Family {
 	return newFamily(TypeUntyped, name, help, labels)
+}
+
+// Summary declares a family of one summary, which Writer.Summary writes.
+func Summary(name, help string) *Family {
+	return newFamily(TypeSummary, name, help, []string{"quantile"})
 }
 
 // With is the family with more labels, which come after its own.
@@ -96,9 +101,9 @@ func (f *Family) appendHeader(b []byte, format Format) []byte {
 }
 
 // typeWords are the words of TYPE lines, by Format and Type.
-var typeWords = [...][3]string{
-	Text:        {"untyped", "counter", "gauge"},
-	OpenMetrics: {"unknown", "counter", "gauge"},
+var typeWords = [...][4]string{
+	Text:        {"untyped", "counter", "gauge", "summary"},
+	OpenMetrics: {"unknown", "counter", "gauge", "summary"},
 }
 
 // ValidName tells whether s is a metric name of the classic character set,

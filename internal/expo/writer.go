@@ -166,36 +166,69 @@ func (w *Writer) SampleAt(f *Family, v float64, ms int64, values ...string) {
 	w.buf = append(w.buf, '\n')
 }
 
+// Quantile is one of a summary's.
+type Quantile struct {
+	Share float64 // of the observations, from 0 to 1
+	Value float64 // which so many of them do not exceed
+}
+
+// Summary appends a summary: its quantiles, the sum of all observations and
+// their number.
+func (w *Writer) Summary(f *Family, quantiles []Quantile, sum float64, count uint64) {
+	var share [32]byte
+	for _, q := range quantiles {
+		w.Sample(f, q.Value, string(strconv.AppendFloat(share[:0], q.Share, 'g', -1, 64)))
+	}
+	w.part(f, "_sum")
+	w.buf = append(AppendFloat(w.buf, sum), '\n')
+	w.part(f, "_count")
+	w.buf = append(strconv.AppendUint(w.buf, count, 10), '\n')
+}
+
+// part appends the name of a part of f, with constant labels only.
+func (w *Writer) part(f *Family, suffix string) {
+	w.header(f)
+	w.buf = append(append(w.buf, f.name...), suffix...)
+	if w.extraOfLast != "" {
+		w.buf = append(w.buf, '{')
+		w.buf = append(w.buf, w.extraOfLast[:len(w.extraOfLast)-1]...) // without the comma
+		w.buf = append(w.buf, '}')
+	}
+	w.buf = append(w.buf, ' ')
+}
+
+// header appends the header of f, if its first sample follows.
+func (w *Writer) header(f *Family) {
+	if f == w.last {
+		return
+	}
+	w.last = f
+	w.buf = f.appendHeader(w.buf, w.format)
+	w.extraOfLast = ""
+	if len(w.extra.names) > 0 {
+		w.extraOfLast = w.extra.without(f.labels)
+	}
+}
+
 // begin appends everything up to and including the space before the value.
 func (w *Writer) begin(f *Family, values []string) {
 	if len(values) != len(f.labels) {
 		panic("BUG: expo: " + f.name + " has " + strconv.Itoa(len(f.labels)) + " labels, got " + strconv.Itoa(len(values)) + " values")
 	}
-	if f != w.last {
-		w.last = f
-		w.buf = f.appendHeader(w.buf, w.format)
-		w.extraOfLast = ""
-		if len(w.extra.names) > 0 {
-			w.extraOfLast = w.extra.without(f.labels)
-		}
+	w.header(f)
+	if len(values) == 0 {
+		w.part(f, "")
+		return
 	}
-	b := append(w.buf, f.name...)
-	switch {
-	case len(values) > 0:
-		b = append(b, '{')
-		b = append(b, w.extraOfLast...)
-		for i, v := range values {
-			b = append(b, f.labels[i]...)
-			b = append(b, '=', '"')
-			b = escapeValue(b, v)
-			b = append(b, '"', ',')
-		}
-		b[len(b)-1] = '}' // where the last comma is
-	case w.extraOfLast != "":
-		b = append(b, '{')
-		b = append(b, w.extraOfLast[:len(w.extraOfLast)-1]...) // without the comma
-		b = append(b, '}')
+	b := append(append(w.buf, f.name...), '{')
+	b = append(b, w.extraOfLast...)
+	for i, v := range values {
+		b = append(b, f.labels[i]...)
+		b = append(b, '=', '"')
+		b = escapeValue(b, v)
+		b = append(b, '"', ',')
 	}
+	b[len(b)-1] = '}' // where the last comma is
 	w.buf = append(b, ' ')
 }
 

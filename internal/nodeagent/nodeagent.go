@@ -17,11 +17,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	promcollectors "github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/common/version"
 
 	"watchpost/collectors"
 	"watchpost/internal/expo"
+	"watchpost/internal/self"
 	"watchpost/internal/serve"
 )
 
@@ -47,8 +47,8 @@ type Agent struct {
 	cfg     Config
 	set     *collectors.Set
 	labels  expo.Labels
-	self    *prometheus.Registry
-	process *process
+	counts  *prometheus.Registry // of what the agent does
+	self    *self.Metrics        // of what it costs
 	scrapes atomic.Uint64
 }
 
@@ -77,9 +77,8 @@ func New(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, set: set, labels: labels, self: prometheus.NewRegistry(), process: newProcess()}
-	prometheus.WrapRegistererWith(cfg.Labels, a.self).MustRegister(
-		promcollectors.NewGoCollector(),
+	a := &Agent{cfg: cfg, set: set, labels: labels, counts: prometheus.NewRegistry(), self: self.New()}
+	prometheus.WrapRegistererWith(cfg.Labels, a.counts).MustRegister(
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "watchpost_scrapes_total", Help: "Requests for metrics that were answered with a collection, their own or a shared one.",
 		}, func() float64 { return float64(a.scrapes.Load()) }),
@@ -93,7 +92,7 @@ func New(cfg Config) (*Agent, error) {
 // Metrics is the handler for the metrics path. To be called once.
 func (a *Agent) Metrics() http.Handler {
 	return serve.Metrics(serve.MetricsConfig{
-		Scraper: a, Self: a.self, Labels: a.cfg.Labels, HideSelf: a.cfg.HideSelf,
+		Scraper: a, Self: a.counts, Labels: a.cfg.Labels, HideSelf: a.cfg.HideSelf,
 		MaxRequests: a.cfg.MaxRequests, Ceiling: a.cfg.Ceiling, Log: a.cfg.Log,
 	})
 }
@@ -140,8 +139,8 @@ func (a *Agent) about(f expo.Format) []byte {
 	w.Reset(f)
 	w.Sample(buildInfo, 1, version.Branch, runtime.GOARCH, runtime.GOOS, runtime.Version(), version.GetRevision(), version.GetTags(), version.Version)
 	if !a.cfg.HideSelf {
-		if err := a.process.write(&w); err != nil {
-			a.cfg.Log.Debug("The metrics of this process are not complete", "err", err)
+		if err := a.self.Write(&w); err != nil {
+			a.cfg.Log.Debug("The metrics of this program are not complete", "err", err)
 		}
 	}
 	return w.Bytes()

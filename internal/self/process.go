@@ -1,10 +1,9 @@
-package nodeagent
+package self
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -12,9 +11,7 @@ import (
 	"watchpost/internal/hostfs"
 )
 
-// The agent's own process, by the names that client_golang has for it, from
-// /proc/self. Its collector opens some forty files to tell these nine numbers,
-// which was a quarter of the cost of a scrape; here three stay open.
+// The process, from /proc/self; three files stay open.
 var (
 	processCPU      = expo.Counter("process_cpu_seconds_total", "Processor time that this program has used, in user and kernel mode.")
 	processFDs      = expo.Gauge("process_open_fds", "Files that this program has open.")
@@ -31,24 +28,21 @@ var (
 // interface, 100 on every architecture that Go runs on.
 const userHZ = 100
 
-// process reads this process. It is safe for concurrent use.
+// process reads this process.
 type process struct {
-	mu      sync.Mutex
 	stat    *hostfs.File
 	system  *hostfs.File // /proc/stat, for the time of boot
 	netstat *hostfs.File
 	boot    uint64 // seconds since 1970
 }
 
-func newProcess() *process {
-	self := hostfs.Default
-	return &process{stat: self.ProcFile("self/stat"), system: self.ProcFile("stat"), netstat: self.ProcFile("self/net/netstat")}
+func newProcess() process {
+	host := hostfs.Default
+	return process{stat: host.ProcFile("self/stat"), system: host.ProcFile("stat"), netstat: host.ProcFile("self/net/netstat")}
 }
 
 // write writes what can be read; the error tells what cannot.
 func (p *process) write(w *expo.Writer) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	return errors.Join(p.writeStat(w), p.writeLimits(w), p.writeNetwork(w))
 }
 
