@@ -6,7 +6,7 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -30,64 +30,28 @@ import (
 // patience is how long anything may take before the test gives up. It is not what anything should take.
 const patience = 90 * time.Second
 
-// pageConfig scrapes fast, so that there is a chart to look at soon.
-const pageConfig = `
-global:
-  scrape_interval: 1s
-  scrape_timeout: 1s
-scrape_configs:
-  - job_name: node
-    static_configs: [{targets: [%q]}]
-  - job_name: collector
-    static_configs: [{targets: [%q]}]
-  - job_name: nobody
-    static_configs: [{targets: ["127.0.0.1:1"]}]
-`
-
-var buildPageCollector = sync.OnceValues(func() (string, error) {
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		return "", err
+// startPageCollector is a collector that scrapes this host, itself, and one target that is not there.
+func startPageCollector(t *testing.T) *collector {
+	t.Helper()
+	c := newCollector(t, "--standalone")
+	c.args = append(c.args, "--config.file="+c.configFile(`- {job_name: nobody, static_configs: [{targets: ["127.0.0.1:1"]}]}`))
+	c.start()
+	if page := get(t, http.DefaultClient, "http://"+c.web+"/"); page.status != http.StatusOK {
+		t.Fatalf("the page is not built; run `make web`: %d %s", page.status, page.body)
 	}
-	if _, err := os.Stat(filepath.Join(root, "internal", "webui", "dist", "index.html")); err != nil {
-		return "", fmt.Errorf("the page is not built; run `make web`: %w", err)
-	}
-	build := exec.Command("go", "build", "-trimpath", "-o", "bin/collector", "./cmd/collector")
-	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%v: %w\n%s", build.Args, err, out)
-	}
-	return filepath.Join(root, "bin", "collector"), nil
-})
-
-// pageCollector is a collector in standalone mode that can be stopped and started again at the same address.
-type pageCollector struct {
-	t    *testing.T
-	args []string
-	base string // http://host:port
-	node string // host:port of the node metrics
-	cmd  *exec.Cmd
+	return c
 }
 
-func startPageCollector(t *testing.T) *pageCollector {
-	t.Helper()
-	dir := t.TempDir()
-	web, node := freeAddress(t), freeAddress(t)
-	config := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(config, fmt.Appendf(nil, pageConfig, node, web), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c := &pageCollector{t: t, base: "http://" + web, node: node, args: []string{
-		"--standalone", "--standalone.node-address=" + node, "--web.listen-address=" + web,
-		"--config.file=" + config, "--storage.tsdb.path=" + filepath.Join(dir, "data"),
-	}}
-	c.start()
-	t.Cleanup(func() {
-		if c.cmd != nil {
-			c.stop()
+// scraped waits until the expression has a value.
+func scraped(c *collector, expr string) {
+	c.t.Helper()
+	c.until("scraped: "+expr, func() error {
+		got, err := c.query(expr)
+		if err == nil && len(got) == 0 {
+			err = errors.New("no series")
 		}
+		return err
 	})
-	return c
 }
 
 func freeAddress(t *testing.T) string {
@@ -98,65 +62,6 @@ func freeAddress(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
-}
-
-// start runs the program and waits until it is ready.
-func (c *pageCollector) start() {
-	c.t.Helper()
-	path, err := buildPageCollector()
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.cmd = exec.Command(path, c.args...)
-	c.cmd.Stderr = os.Stderr
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := c.cmd.Start(); err != nil {
-		c.t.Fatal(err)
-	}
-	c.until("ready", func() bool {
-		r, err := http.Get(c.base + "/-/ready")
-		if err != nil {
-			return false
-		}
-		r.Body.Close()
-		return r.StatusCode == http.StatusOK
-	})
-}
-
-func (c *pageCollector) stop() {
-	c.t.Helper()
-	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		c.t.Error(err)
-	}
-	if err := c.cmd.Wait(); err != nil {
-		c.t.Errorf("collector: %v", err)
-	}
-	c.cmd = nil
-}
-
-func (c *pageCollector) until(what string, done func() bool) {
-	c.t.Helper()
-	for end := time.Now().Add(patience); !done(); time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(end) {
-			c.t.Fatalf("not %s within %v", what, patience)
-		}
-	}
-}
-
-// scraped waits until the expression has a value.
-func (c *pageCollector) scraped(expr string) {
-	c.t.Helper()
-	c.until("scraped: "+expr, func() bool {
-		r, err := http.Get(c.base + "/api/v1/query?query=" + url.QueryEscape(expr))
-		if err != nil {
-			return false
-		}
-		defer r.Body.Close()
-		var answer struct {
-			Data struct{ Result []any }
-		}
-		return json.NewDecoder(r.Body).Decode(&answer) == nil && len(answer.Data.Result) > 0
-	})
 }
 
 // browser is one tab, and what went wrong in it.
@@ -329,11 +234,11 @@ const settled = `document.querySelectorAll(".panel[aria-busy=true]").length === 
 
 func TestPage(t *testing.T) {
 	c := startPageCollector(t)
-	b := startBrowser(t, c.base)
+	b := startBrowser(t, "http://"+c.web)
 	for _, expr := range []string{
 		`count_over_time(node_load1[1m]) > 8`, `rate(node_cpu_seconds_total[10s])`, `up{job="nobody"} == 0`,
 	} {
-		c.scraped(expr)
+		scraped(c, expr)
 	}
 
 	t.Run("overview", func(t *testing.T) {
@@ -381,7 +286,7 @@ func TestPage(t *testing.T) {
 		b := b.in(t)
 		b.wait(drawn("#panel-load .chart"))
 		box := evaluate[[]float64](b, `(() => { const r = document.querySelector("#panel-memory .u-over").getBoundingClientRect();
-			return [r.right - 2, r.top + 40]; })()`)
+			return [r.right - 0.5, r.top + 40]; })()`)
 		b.do(chromedp.MouseEvent("mouseMoved", box[0], box[1]))
 		b.wait(`document.querySelector("#panel-memory time").innerText !== ""`)
 		b.wait(`document.querySelector("#panel-load time").innerText === document.querySelector("#panel-memory time").innerText`)
@@ -410,6 +315,7 @@ func TestPage(t *testing.T) {
 		b := b.in(t)
 		const first = "#panel-load .legend li:first-child button"
 		points := `Number(document.querySelector("#panel-load .chart").dataset.points)`
+		b.wait(drawn("#panel-load .chart"))
 		before := evaluate[int](b, points)
 		b.press(first)
 		b.wait(fmt.Sprintf(`%s < %d && document.querySelector(%q).ariaPressed === "false"`, points, before, first))
@@ -441,7 +347,7 @@ func TestPage(t *testing.T) {
 
 	t.Run("query", func(t *testing.T) {
 		b := b.in(t)
-		c.scraped(`count_over_time(up[1m]) > 25`) // so that a line is long enough to be seen
+		scraped(c, `count_over_time(up[1m]) > 25`) // so that a line is long enough to be seen
 		b.press(`nav a[href="/query"]`)
 		b.do(chromedp.SendKeys(chromedp.CSS("textarea"), "up\r"))
 		b.wait(`document.querySelectorAll(".result tbody tr").length === 3`)
@@ -535,12 +441,14 @@ func (b *browser) in(t *testing.T) *browser {
 
 func TestPageOutlivesTheCollector(t *testing.T) {
 	c := startPageCollector(t)
-	b := startBrowser(t, c.base)
-	c.scraped(`count_over_time(node_load1[1m]) > 8`)
+	b := startBrowser(t, "http://"+c.web)
+	scraped(c, `count_over_time(node_load1[1m]) > 8`)
 	b.open("/?range=15m")
 	b.wait(drawn("#panel-memory .chart"))
 
-	c.stop()
+	if err := c.end(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
 	b.press(`button[aria-label="Renew now"]`)
 	b.wait(`document.querySelector(".gone")?.innerText.includes("does not answer")`)
 	if !evaluate[bool](b, drawn("#panel-memory .chart")) {

@@ -17,8 +17,8 @@ function note(failure: Error | null) {
   if (failure === null) {
     away.set(null);
     if (before !== null) returns.set(returns.get() + 1);
-  } else if (before === null) {
-    away.set({ since: Date.now() / 1000, why: failure.message });
+  } else if (before?.why !== failure.message) {
+    away.set({ since: before?.since ?? Date.now() / 1000, why: failure.message });
   }
 }
 
