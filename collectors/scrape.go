@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -248,11 +247,7 @@ func (s *Set) begin(k key, units []*unit, deadline time.Duration) *pass {
 
 // work runs units until none is left. One worker does them one after another,
 // which costs no switching; relieve adds another when one of them is slow.
-//
-// It lets other goroutines that are ready go first: requests that came in at the
-// same moment then find this pass and share it.
 func (p *pass) work(s *Set) {
-	runtime.Gosched()
 	for {
 		i := int(p.next.Add(1)) - 1
 		if i >= len(p.units) {
