@@ -28,6 +28,16 @@ async function tests() {
   });
 }
 
+// licences of what is bundled stand at the head of the script, as they ask for.
+async function licences() {
+  const { dependencies } = JSON.parse(await readFile(join(here, "package.json"), "utf8"));
+  const texts = Object.keys(dependencies).map(async (name) => {
+    const text = await readFile(join(here, "node_modules", name, "LICENSE"), "utf8");
+    return `/*! ${name}\n\n${text.trim()}\n*/`;
+  });
+  return (await Promise.all(texts)).join("\n");
+}
+
 // page is an esbuild plugin that writes index.html once the names of the other files are known.
 const page = {
   name: "page",
@@ -60,7 +70,8 @@ const options = {
   format: "iife",
   target: ["chrome123", "firefox124", "safari17.5"],
   minify: true,
-  legalComments: "inline",
+  legalComments: "none",
+  banner: { js: await licences() },
   metafile: true,
   plugins: [page],
 };

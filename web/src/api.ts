@@ -69,6 +69,11 @@ export class Api {
     this.free = this.options.places;
   }
 
+  /** idle tells whether nothing is under way or waiting. */
+  get idle(): boolean {
+    return this.free === this.options.places;
+  }
+
   /** query evaluates at one point in time; without one, at the server's now. At most `limit` series come back. */
   query(expr: string, time: number | null, signal: AbortSignal, limit = 0): Promise<Answer<Value>> {
     const form = new URLSearchParams({ query: expr, limit: String(limit) });

@@ -1,6 +1,6 @@
 // A chart: uPlot's canvas and a legend that names each line with its value, at the cursor or else at the end.
 
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type uPlot from "uplot";
 import { make, rows, type Drawing } from "./plot";
 import { latest, type Line } from "./series";
@@ -43,7 +43,7 @@ function entries(lines: Line[]): Entry[] {
 
 export function Chart({ title, times, lines, unit, ways, height, sync, onSelect, stacked = false, ...axis }: Props) {
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
-  const dark = useStore(theme);
+  const mode = useStore(theme);
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const time = useRef<HTMLTimeElement>(null);
@@ -58,7 +58,7 @@ export function Chart({ title, times, lines, unit, ways, height, sync, onSelect,
     ...axis,
   };
   // What uPlot holds fixed. Other values of the same lines only replace its data.
-  const shape = JSON.stringify([drawing.lines.map((l) => [l.name, l.colour, l.down]), unit, stacked, axis, sync, dark]);
+  const shape = JSON.stringify([drawing.lines.map((l) => [l.name, l.colour, l.down]), unit, stacked, axis, sync, mode]);
 
   const now = useRef({ drawing, onSelect, show: (_: number | null) => {} });
   now.current = { drawing, onSelect, show: (i) => tell(i, times, time.current, values.current, (l, v) => said(l, v, unit, ways)) };
@@ -81,16 +81,15 @@ export function Chart({ title, times, lines, unit, ways, height, sync, onSelect,
     };
   }, [shape, height]);
 
-  useEffect(() => {
-    plot.current?.setData(rows(drawing));
-    now.current.show(plot.current?.cursor.idx ?? null);
-  }, [times, lines, hidden]);
+  useEffect(() => plot.current?.setData(rows(drawing)), [times, lines, hidden]);
+  useLayoutEffect(() => now.current.show(plot.current?.cursor.idx ?? null), [times, lines]);
 
+  /** focus dims all lines but those of a name; null ends it. */
   const focus = (name: string | null) => {
-    const u = plot.current;
-    if (!u) return;
-    const i = name === null ? -1 : u.series.findIndex((s) => s.label === name);
-    u.setSeries(i < 0 ? null : i, { focus: i >= 0 });
+    plot.current?.series.forEach((s, i) => {
+      if (i > 0) s.alpha = name === null || hidden.has(name) || s.label === name ? 1 : 0.2;
+    });
+    plot.current?.redraw(false);
   };
   const flip = (name: string) => {
     const next = new Set(hidden);
@@ -125,9 +124,7 @@ export function Chart({ title, times, lines, unit, ways, height, sync, onSelect,
                       if (el) values.current.set(l, el);
                       else values.current.delete(l);
                     }}
-                  >
-                    {said(l, latest(l.values), unit, ways)}
-                  </span>
+                  />
                 ))}
               </button>
             </li>
@@ -143,7 +140,7 @@ function said(line: Line, value: number | null | undefined, unit: Unit, ways: un
   return (ways ? (line.down ? "↓ " : "↑ ") : "") + format(unit, value);
 }
 
-/** tell writes the values at the cursor straight into the legend: a moving mouse must not redraw components. */
+/** tell writes the values at the cursor straight into the legend's empty places: a moving mouse redraws no component. */
 function tell(
   index: number | null,
   times: number[],

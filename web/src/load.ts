@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { isAbort } from "./api";
-import { returns } from "./connection";
+import { api, returns } from "./connection";
 import { useStore } from "./store";
 
 export interface Load<T> {
@@ -41,8 +41,8 @@ export function useLoad<T>(subject: string, key: string | null, run: (signal: Ab
 }
 
 /**
- * useNow is the time the page shows: the present, renewed every `every` seconds (0: only on demand) but not while the
- * tab is hidden.
+ * useNow is the time the page shows: the present, renewed every `every` seconds (0: only on demand), but not while the
+ * tab is hidden, and not before the last questions are answered: a slow answer is better than none.
  */
 export function useNow(every: number): [now: number, renew: () => void] {
   const [now, set] = useState(() => Date.now() / 1000);
@@ -50,10 +50,14 @@ export function useNow(every: number): [now: number, renew: () => void] {
   useEffect(() => {
     if (every === 0) return;
     let timer: number | undefined;
+    const fire = () => {
+      if (api.idle) renew();
+      else timer = window.setTimeout(fire, 200);
+    };
     const plan = () => {
       window.clearTimeout(timer);
       if (document.hidden) return;
-      timer = window.setTimeout(renew, Math.max(0, now + every - Date.now() / 1000) * 1000);
+      timer = window.setTimeout(fire, Math.max(0, now + every - Date.now() / 1000) * 1000);
     };
     plan();
     document.addEventListener("visibilitychange", plan);

@@ -71,13 +71,11 @@ export function make(into: HTMLElement, d: Drawing, width: number, height: numbe
     height,
     padding: [10, 18, 0, 0],
     legend: { show: false },
-    focus: { alpha: 0.2 },
     cursor: {
       y: false,
       sync: { key: sync, scales: ["x", null] },
       drag: { x: true, y: false, setScale: false },
       points: { size: 6, width: 1.5, stroke: () => colour.panel },
-      focus: { prox: -1 },
     },
     scales: {
       // All that was asked for, so that a hole at either end is seen as one.

@@ -16,7 +16,11 @@ const samplesShown = 12;
 
 interface Row {
   metric: Labels;
+  /** The metric as PromQL writes it. */
+  name: string;
   lines: string[];
+  /** What the row is sorted by: the last value. */
+  value: number;
 }
 
 interface Props {
@@ -71,7 +75,7 @@ function Result({ value }: { value: Value }) {
         </thead>
         <tbody>
           {rows.slice(0, shown).map((r) => (
-            <tr key={selector(r.metric)}>
+            <tr key={r.name}>
               <td>
                 <SeriesName labels={r.metric} />
               </td>
@@ -99,11 +103,7 @@ type Sort = { by: "series" | "value"; down: boolean } | null;
 function sorted(rows: Row[], sort: Sort): Row[] {
   if (!sort) return rows;
   const order = new Intl.Collator("en", { numeric: true }).compare;
-  const last = (r: Row) => Number(r.lines[r.lines.length - 1]?.split(" ")[0]);
-  const compare =
-    sort.by === "value"
-      ? (a: Row, b: Row) => (last(a) || 0) - (last(b) || 0)
-      : (a: Row, b: Row) => order(selector(a.metric), selector(b.metric));
+  const compare = (a: Row, b: Row) => (sort.by === "value" ? a.value - b.value : order(a.name, b.name));
   return rows.toSorted(sort.down ? (a, b) => compare(b, a) : compare);
 }
 
@@ -147,10 +147,17 @@ export function SeriesName({ labels }: { labels: Labels }) {
   );
 }
 
+/** sortable is a value to compare by; Go writes infinity as +Inf. What is no number comes below all numbers. */
+function sortable(text: string): number {
+  const v = Number(text.replace("Inf", "Infinity"));
+  return Number.isNaN(v) ? -Number.MAX_VALUE : v;
+}
+
 const histogram = (h: Histogram) => `histogram: count ${h.count}, sum ${h.sum}`;
 
 function fromSample(s: Sample): Row {
-  return { metric: s.metric, lines: [s.value ? s.value[1] : s.histogram ? histogram(s.histogram[1]) : ""] };
+  const text = s.value ? s.value[1] : s.histogram ? histogram(s.histogram[1]) : "";
+  return { metric: s.metric, name: selector(s.metric), lines: [text], value: sortable(text) };
 }
 
 function fromSeries(s: Series): Row {
@@ -160,5 +167,10 @@ function fromSeries(s: Series): Row {
   ].sort((a, b) => a.t - b.t);
   const last = all.slice(-samplesShown).map(({ t, text }) => `${text}  @ ${day(t)} ${clock(t)}`);
   const earlier = all.length - last.length;
-  return { metric: s.metric, lines: earlier > 0 ? [`${earlier} earlier samples`, ...last] : last };
+  return {
+    metric: s.metric,
+    name: selector(s.metric),
+    lines: earlier > 0 ? [`${earlier} earlier samples`, ...last] : last,
+    value: sortable(all[all.length - 1]?.text ?? ""),
+  };
 }
