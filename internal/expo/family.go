@@ -30,6 +30,7 @@ type Family struct {
 	help   string
 	labels []string
 	typ    Type
+	whole  bool // see Whole
 }
 
 // Counter declares a family of counters. In OpenMetrics a counter whose name
@@ -55,7 +56,18 @@ func Summary(name, help string) *Family {
 
 // With is the family with more labels, which come after its own.
 func (f *Family) With(labels ...string) *Family {
-	return newFamily(f.typ, f.name, f.help, slices.Concat(f.labels, labels))
+	more := newFamily(f.typ, f.name, f.help, slices.Concat(f.labels, labels))
+	more.whole = f.whole
+	return more
+}
+
+// Whole is the family under its whole name in OpenMetrics too, where a counter
+// a_total is in a family a. It is for counters beside which there is another
+// family a; as the name then says nothing to OpenMetrics, its type is unknown there.
+func (f *Family) Whole() *Family {
+	whole := *f
+	whole.whole = true
+	return &whole
 }
 
 // Name is the family's name, with _total where it is a counter.
@@ -88,8 +100,10 @@ func (f *Family) appendHeader(b []byte, format Format) []byte {
 	if format == OpenMetrics {
 		escape = escapeValue
 		if f.typ == TypeCounter { // there a counter is named without its suffix, and must have it
-			var isTotal bool
-			if name, isTotal = strings.CutSuffix(name, "_total"); !isTotal {
+			short, isTotal := strings.CutSuffix(name, "_total")
+			if isTotal && !f.whole {
+				name = short
+			} else {
 				word = typeWords[format][TypeUntyped]
 			}
 		}

@@ -175,9 +175,12 @@ type Quantile struct {
 // Summary appends a summary: its quantiles, the sum of all observations and
 // their number.
 func (w *Writer) Summary(f *Family, quantiles []Quantile, sum float64, count uint64) {
-	var share [32]byte
 	for _, q := range quantiles {
-		w.Sample(f, q.Value, string(strconv.AppendFloat(share[:0], q.Share, 'g', -1, 64)))
+		share := strconv.FormatFloat(q.Share, 'g', -1, 64)
+		if w.format == OpenMetrics && !strings.ContainsAny(share, ".e") {
+			share += ".0" // its canonical numbers look like floats
+		}
+		w.Sample(f, q.Value, share)
 	}
 	w.part(f, "_sum")
 	w.buf = append(AppendFloat(w.buf, sum), '\n')

@@ -70,6 +70,50 @@ load1 -Inf 1700000000.123
 	}
 }
 
+// A counter beside a gauge of its short name keeps its own in both formats.
+func TestWholeName(t *testing.T) {
+	whole := Counter("a_bytes_total", "All of it.").Whole()
+	for format, want := range map[Format]string{
+		Text:        "# HELP a_bytes_total All of it.\n# TYPE a_bytes_total counter\na_bytes_total 1\n",
+		OpenMetrics: "# HELP a_bytes_total All of it.\n# TYPE a_bytes_total unknown\na_bytes_total 1\n",
+	} {
+		var w Writer
+		w.Reset(format)
+		w.Sample(whole, 1)
+		if got := string(w.Bytes()); got != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", format, got, want)
+		}
+	}
+}
+
+// A summary in both formats, with constant labels.
+func TestSummary(t *testing.T) {
+	l, err := ConstLabels(map[string]string{"node": "n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w Writer
+	w.SetConstLabels(l)
+	pauses := Summary("pauses_seconds", "Pauses.")
+	w.Summary(pauses, []Quantile{{0, 0.5}, {1, 2}}, 2.5, 2)
+	w.Sample(load1, 1)
+	want := `# HELP pauses_seconds Pauses.
+# TYPE pauses_seconds summary
+pauses_seconds{node="n",quantile="0"} 0.5
+pauses_seconds{node="n",quantile="1"} 2
+pauses_seconds_sum{node="n"} 2.5
+pauses_seconds_count{node="n"} 2
+`
+	if got := string(w.Bytes()); !strings.HasPrefix(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	w.Reset(OpenMetrics)
+	w.Summary(pauses, []Quantile{{0, 0.5}}, 0.5, 1)
+	if got := string(w.Bytes()); !strings.Contains(got, `{node="n",quantile="0.0"} 0.5`) {
+		t.Errorf("OpenMetrics: got\n%s", got)
+	}
+}
+
 func TestConstLabels(t *testing.T) {
 	l, err := ConstLabels(map[string]string{"node": `n"1`, "cpu": "all", "cluster": "c"})
 	if err != nil {

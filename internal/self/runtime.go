@@ -43,7 +43,7 @@ var runtimeRows = []runtimeRow{
 	{expo.Gauge("go_gc_gomemlimit_bytes", "Memory that the runtime tries not to exceed (GOMEMLIMIT)."), []string{"/gc/gomemlimit:bytes"}},
 	{expo.Gauge("go_sched_gomaxprocs_threads", "Threads that may run Go code at the same time (GOMAXPROCS)."), []string{"/sched/gomaxprocs:threads"}},
 	{expo.Gauge("go_memstats_alloc_bytes", "Heap in use by objects."), []string{heapObjects}},
-	{expo.Counter("go_memstats_alloc_bytes_total", "Heap allocated so far, freed or not."), []string{"/gc/heap/allocs:bytes"}},
+	{expo.Counter("go_memstats_alloc_bytes_total", "Heap allocated so far, freed or not.").Whole(), []string{"/gc/heap/allocs:bytes"}},
 	{expo.Gauge("go_memstats_buck_hash_sys_bytes", "Memory for profiles."), []string{"/memory/classes/profiling/buckets:bytes"}},
 	{expo.Counter("go_memstats_frees_total", "Heap objects freed so far."), []string{"/gc/heap/frees:objects", tinyAllocs}},
 	{expo.Gauge("go_memstats_gc_sys_bytes", "Memory for the bookkeeping of the garbage collector."), []string{"/memory/classes/metadata/other:bytes"}},
