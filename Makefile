@@ -43,8 +43,9 @@ bench: ## speed of the parts, compared with the last run
 
 bench-peers: build ## ours beside node_exporter on this host
 	cd bench/peers && go build -o ../../bin/node_exporter github.com/prometheus/node_exporter
-	go run ./bench/scrape --peer bin/node_exporter --ours bin/node-agent
-	go run ./bench/compare --peer bin/node_exporter --ours bin/node-agent
+	go run ./bench/scrape --max-cpu-ratio 0.25
+	go run ./bench/compare
+	go run ./bench/load
 
 golden: ## refresh every expected output, then read the diff
 	go test ./cmd/node-agent ./collectors -run 'Golden|Docs' -update
