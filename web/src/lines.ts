@@ -28,14 +28,15 @@ export function panelLines(panel: Panel, answers: Series[][], span: Span, most: 
   for (const l of found) highest.set(l.name, Math.max(highest.get(l.name) ?? 0, peak(l.values)));
 
   const order = panel.order ?? [];
-  const place = (name: string) => (order.includes(name) ? order.indexOf(name) : order.length);
+  const fixed = new Map(order);
+  const place = (name: string) => (fixed.has(name) ? [...fixed.keys()].indexOf(name) : order.length);
   const names = [...highest.entries()]
     .sort((a, b) => b[1] - a[1])
     .slice(0, most)
     .map(([name]) => name)
     .sort((a, b) => place(a) - place(b) || byName(a, b));
-  const others = names.filter((n) => !order.includes(n));
-  const colour = (n: string) => (order.includes(n) ? order.indexOf(n) : order.length + others.indexOf(n));
+  const others = names.filter((n) => !fixed.has(n));
+  const colour = (n: string) => fixed.get(n) ?? order.length + others.indexOf(n);
 
   return {
     times,

@@ -19,8 +19,8 @@ export interface Panel {
   unit: Unit;
   queries: Query[];
   stacked?: true;
-  /** Order of the lines, lowest first when stacked; others follow by name. Also keeps the colours of names fixed. */
-  order?: string[];
+  /** Order of the lines and their colours (places in the palette), lowest first when stacked; others follow by name. */
+  order?: [name: string, colour: number][];
   /** The axis reaches at least this value. */
   atLeast?: number;
   /** The axis never goes beyond this value. */
@@ -52,7 +52,15 @@ export const panels: Panel[] = [
     title: "CPU by mode",
     unit: "percent",
     stacked: true,
-    order: ["system", "user", "nice", "iowait", "irq", "softirq", "steal"],
+    order: [
+      ["system", 0],
+      ["user", 1],
+      ["nice", 2],
+      ["iowait", 3],
+      ["irq", 4],
+      ["softirq", 5],
+      ["steal", 6],
+    ],
     atLeast: 0.1,
     atMost: 1,
     queries: [{ expr: 'avg by (mode) (rate(node_cpu_seconds_total{$host,mode!="idle"}[$w]))', legend: "{{mode}}" }],
@@ -63,7 +71,12 @@ export const panels: Panel[] = [
     title: "Memory",
     unit: "bytes",
     stacked: true,
-    order: ["used", "cached", "buffers", "free"],
+    order: [
+      ["used", 0],
+      ["cached", 1],
+      ["buffers", 2],
+      ["free", 9],
+    ],
     queries: [
       { expr: memoryUsed, legend: "used" },
       { expr: "node_memory_Cached_bytes{$host} + node_memory_SReclaimable_bytes{$host}", legend: "cached" },
@@ -118,7 +131,11 @@ export const panels: Panel[] = [
     id: "load",
     title: "Load average",
     unit: "number",
-    order: ["1 min", "5 min", "15 min"],
+    order: [
+      ["1 min", 0],
+      ["5 min", 1],
+      ["15 min", 2],
+    ],
     atLeast: 0.5,
     queries: [
       { expr: "node_load1{$host}", legend: "1 min" },
@@ -131,7 +148,11 @@ export const panels: Panel[] = [
     id: "pressure",
     title: "Pressure: share of time some task waited",
     unit: "percent",
-    order: ["CPU", "I/O", "memory"],
+    order: [
+      ["CPU", 0],
+      ["I/O", 1],
+      ["memory", 2],
+    ],
     atLeast: 0.01,
     atMost: 1,
     queries: [

@@ -59,8 +59,9 @@ export function make(into: HTMLElement, d: Drawing, width: number, height: numbe
     return {
       label: l.name,
       stroke,
-      width: d.stacked ? 1 : 1.5,
-      ...(d.stacked ? { fill: transparent(stroke, 0.55) } : {}),
+      // Areas have no outline: that of a line with nothing in it would hide the one below.
+      width: d.stacked ? 0 : 1.5,
+      ...(d.stacked ? { fill: transparent(stroke, 0.72) } : {}),
       ...(l.colour >= paletteSize ? { dash: [4, 3] } : {}),
       points: { show: () => false, filter: (u, i) => lonely(u.data[i] ?? []), size: 4, fill: stroke },
     };

@@ -37,7 +37,10 @@ const panel: Panel = {
   title: "p",
   unit: "number",
   empty: "",
-  order: ["b", "z"],
+  order: [
+    ["b", 7],
+    ["z", 1],
+  ],
   queries: [
     { expr: "in", legend: "{{device}}" },
     { expr: "out", legend: "{{device}}", down: true },
@@ -51,8 +54,8 @@ test("panel lines: fixed order and colours, both directions of a name together",
   assert.equal(more, 0);
   assert.deepEqual(
     lines.map((l) => [l.name, l.colour, l.down ?? false]),
-    [["b", 0, false], ["eth2", 2, false], ["eth2", 2, true], ["eth10", 3, false]],
-    "b keeps the colour of its place in the order although z is absent",
+    [["b", 7, false], ["eth2", 2, false], ["eth2", 2, true], ["eth10", 3, false]],
+    "b has its own colour, the others the next ones",
   );
 });
 
