@@ -196,6 +196,19 @@ func TestUintInt(t *testing.T) {
 	}
 }
 
+func TestHex(t *testing.T) {
+	for in, want := range map[string]uint64{"0": 0, "0000001f": 31, "dEaD": 0xdead, "ffffffffffffffff": 1<<64 - 1, "00ffffffffffffffff": 1<<64 - 1} {
+		if n, err := Hex([]byte(in)); n != want || err != nil {
+			t.Errorf("%q: %d, %v", in, n, err)
+		}
+	}
+	for _, bad := range []string{"", "0x1", "-1", "1 ", "g", "1ffffffffffffffff"} {
+		if n, err := Hex([]byte(bad)); err == nil || !strings.Contains(err.Error(), `"`) {
+			t.Errorf("%q: %d, %v", bad, n, err)
+		}
+	}
+}
+
 func FuzzInt(f *testing.F) {
 	f.Add("-12")
 	f.Add("18446744073709551616")

@@ -51,6 +51,33 @@ func Uint(b []byte) (uint64, error) {
 	return n, nil
 }
 
+// Hex reads a hexadecimal number without prefix, in letters of either case,
+// nothing before or after it.
+func Hex(b []byte) (uint64, error) {
+	var n uint64
+	for _, c := range b {
+		var d uint64
+		switch {
+		case '0' <= c && c <= '9':
+			d = uint64(c - '0')
+		case 'a' <= c && c <= 'f':
+			d = uint64(c-'a') + 10
+		case 'A' <= c && c <= 'F':
+			d = uint64(c-'A') + 10
+		default:
+			return 0, notHex(b)
+		}
+		if n >= 1<<60 {
+			return 0, notHex(b)
+		}
+		n = n<<4 | d
+	}
+	if len(b) == 0 {
+		return 0, notHex(b)
+	}
+	return n, nil
+}
+
 // Int reads a decimal number that may have a sign.
 func Int(b []byte) (int64, error) {
 	digits, negative := b, false
@@ -67,12 +94,16 @@ func Int(b []byte) (int64, error) {
 	return int64(n), nil
 }
 
-func notANumber(b []byte) error {
+func notANumber(b []byte) error { return notA("whole number", b) }
+
+func notHex(b []byte) error { return notA("hexadecimal number", b) }
+
+func notA(what string, b []byte) error {
 	const most = 40
 	if len(b) > most {
-		return fmt.Errorf("%q… is not a whole number", b[:most])
+		return fmt.Errorf("%q… is not a %s", b[:most], what)
 	}
-	return fmt.Errorf("%q is not a whole number", b)
+	return fmt.Errorf("%q is not a %s", b, what)
 }
 
 // Interner makes strings of bytes, each text once, for names that come again at

@@ -16,28 +16,23 @@ type Addr struct {
 // Addrs lists the IP addresses of all interfaces of the network namespace. It
 // writes over the elements of into.
 func (r *Route) Addrs(into []Addr) ([]Addr, error) {
-	for try := 1; ; try++ {
-		into = into[:0]
-		interrupted, err := r.ask(unix.RTM_GETADDR, unix.SizeofIfAddrmsg, func(typ uint16, body []byte) error {
-			if typ != unix.RTM_NEWADDR {
-				return nil
-			}
-			if len(into) == mostItems {
-				return errTooMany
-			}
-			a, err := parseAddr(body)
-			if a.Prefix.IsValid() {
-				into = append(into, a)
-			}
-			return err
-		})
-		if err != nil {
-			return into[:0], err
+	_, err := r.table(unix.NETLINK_ROUTE, unix.RTM_GETADDR, make([]byte, unix.SizeofIfAddrmsg), func() { into = into[:0] }, func(typ uint16, body []byte) error {
+		if typ != unix.RTM_NEWADDR {
+			return nil
 		}
-		if !interrupted || try == dumpTries {
-			return into, nil
+		if len(into) == mostItems {
+			return errTooMany
 		}
+		a, err := parseAddr(body)
+		if a.Prefix.IsValid() {
+			into = append(into, a)
+		}
+		return err
+	})
+	if err != nil {
+		return into[:0], err
 	}
+	return into, nil
 }
 
 // parseAddr reads the body of an RTM_NEWADDR message. Of the two addresses of a

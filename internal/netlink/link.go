@@ -104,59 +104,31 @@ func (l *Link) DeviceFlags() uint32 {
 // elements of into and reuses their strings; where those say what they said the
 // last time, nothing is allocated.
 func (r *Route) Links(into []Link) ([]Link, error) {
-	for try := 1; ; try++ {
-		n := 0
-		interrupted, err := r.ask(unix.RTM_GETLINK, unix.SizeofIfInfomsg, func(typ uint16, body []byte) error {
-			if typ != unix.RTM_NEWLINK {
-				return nil
-			}
-			if n == mostItems {
-				return errTooMany
-			}
-			into = slot(into, n)
-			n++
-			return parseLink(body, &into[n-1])
-		})
-		if err != nil {
-			return into[:0], err
+	n := 0
+	whole, err := r.table(unix.NETLINK_ROUTE, unix.RTM_GETLINK, make([]byte, unix.SizeofIfInfomsg), func() { n = 0 }, func(typ uint16, body []byte) error {
+		if typ != unix.RTM_NEWLINK {
+			return nil
 		}
-		if !interrupted {
-			return into[:n], nil
+		if n == mostItems {
+			return errTooMany
 		}
-		if try == dumpTries { // interfaces come and go all the time: better a blurred view than none
-			return uniqueLinks(into[:n]), nil
-		}
+		into = slot(into, n)
+		n++
+		return parseLink(body, &into[n-1])
+	})
+	switch {
+	case err != nil:
+		return into[:0], err
+	case !whole: // interfaces come and go all the time: better a blurred view than none
+		return uniqueLinks(into[:n]), nil
 	}
+	return into[:n], nil
 }
 
 // uniqueLinks drops what an interrupted dump may have said twice.
 func uniqueLinks(links []Link) []Link {
 	slices.SortStableFunc(links, func(a, b Link) int { return strings.Compare(a.Name, b.Name) })
 	return slices.CompactFunc(links, func(a, b Link) bool { return a.Name == b.Name })
-}
-
-// ask sends a request for a dump, with a body of n zero bytes, and passes on the
-// answer. When a message did not fit it asks again with more room. After an error
-// the socket is closed: what is left in it belongs to nobody.
-func (r *Route) ask(typ uint16, n int, each func(typ uint16, body []byte) error) (interrupted bool, err error) {
-	for {
-		if err = r.dial(unix.NETLINK_ROUTE); err != nil {
-			return false, err
-		}
-		r.req = r.req[:0]
-		at := r.begin(typ, unix.NLM_F_DUMP)
-		for range n {
-			r.req = append(r.req, 0)
-		}
-		r.end(at)
-		if interrupted, err = r.dump(each); err == nil {
-			return interrupted, nil
-		}
-		r.close()
-		if err != errTruncated || !r.grow() {
-			return false, err
-		}
-	}
 }
 
 // slot makes room for the element n of s, keeping an old element that is there.

@@ -1,10 +1,12 @@
-// Package netlink asks the kernel about its network interfaces: all of them in
-// one dump of rtnetlink, their addresses, and their speed by ethtool's generic
-// netlink. It keeps its sockets and buffers, so that asking again allocates
-// nothing; it only ever asks, never changes anything.
+// Package netlink asks the kernel about its network: the interfaces, all of them
+// in one dump of rtnetlink, their addresses, neighbours, routes and queueing
+// disciplines; TCP sockets by state; what connection tracking counts; and what a
+// driver knows, by ethtool's generic netlink and its older ioctl. It keeps its
+// sockets and buffers, so that asking again allocates nothing; it only ever asks,
+// never changes anything.
 //
 // The protocols: https://docs.kernel.org/userspace-api/netlink/intro.html,
-// rtnetlink(7), https://docs.kernel.org/networking/ethtool-netlink.html.
+// rtnetlink(7), sock_diag(7), https://docs.kernel.org/networking/ethtool-netlink.html.
 package netlink
 
 import (
@@ -130,6 +132,37 @@ func (s *socket) grow() bool {
 	}
 	s.buf = make([]byte, 2*len(s.buf))
 	return true
+}
+
+// table asks for a dump, with a body, and calls begin and then each for every
+// message of the answer. When a message did not fit, or the kernel's tables changed
+// while they were read, it asks again: what came before begin counts for nothing.
+// It tells whether the last answer was whole; if not, something may be missing or
+// said twice. After an error the socket is closed: what is left in it belongs to
+// nobody.
+func (s *socket) table(protocol int, typ uint16, body []byte, begin func(), each func(typ uint16, body []byte) error) (whole bool, err error) {
+	for try := 1; ; {
+		if err := s.dial(protocol); err != nil {
+			return false, err
+		}
+		s.req = s.req[:0]
+		at := s.begin(typ, unix.NLM_F_DUMP)
+		s.req = append(s.req, body...)
+		s.end(at)
+		begin()
+		interrupted, err := s.dump(each)
+		switch {
+		case err == nil && (!interrupted || try == dumpTries):
+			return !interrupted, nil
+		case err == nil:
+			try++
+		default:
+			s.close()
+			if err != errTruncated || !s.grow() {
+				return false, err
+			}
+		}
+	}
 }
 
 // dump sends the request in s.req, which asks for a dump, and calls each for
