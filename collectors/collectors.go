@@ -43,15 +43,22 @@ type Config struct {
 	FS  hostfs.FS    // where the host is mounted
 	Log *slog.Logger // nil: no logs
 
+	ARP        ARPConfig
 	CPU        CPUConfig
 	Diskstats  DiskstatsConfig
+	Ethtool    EthtoolConfig
 	Filesystem FilesystemConfig
+	Interrupts InterruptsConfig
+	IPVS       IPVSConfig
+	NTP        NTPConfig
 	Netclass   NetclassConfig
 	Netdev     NetdevConfig
 	Netstat    NetstatConfig
+	Qdisc      QdiscConfig
 	Stat       StatConfig
 	Textfile   TextfileConfig
 	Vmstat     VmstatConfig
+	Wifi       WifiConfig
 
 	links *links // shared by the collectors of a Set
 }
@@ -60,13 +67,21 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		FS:        hostfs.Default,
+		ARP:       ARPConfig{Netlink: true},
 		CPU:       CPUConfig{Guest: true, Frequency: true},
 		Diskstats: DiskstatsConfig{DeviceExclude: DefaultDiskstatsDeviceExclude},
+		Ethtool:   EthtoolConfig{MetricsInclude: DefaultEthtoolMetricsInclude},
 		Filesystem: FilesystemConfig{
 			MountPointsExclude: DefaultFilesystemMountPointsExclude,
 			TypesExclude:       DefaultFilesystemTypesExclude,
 			MountTimeout:       DefaultFilesystemMountTimeout,
 			Workers:            DefaultFilesystemWorkers,
+		},
+		Interrupts: InterruptsConfig{IncludeZeros: true},
+		IPVS:       IPVSConfig{BackendLabels: DefaultIPVSBackendLabels},
+		NTP: NTPConfig{
+			Server: DefaultNTPServer, Port: DefaultNTPPort, ProtocolVersion: DefaultNTPVersion, TTL: DefaultNTPTTL,
+			MaxDistance: DefaultNTPMaxDistance, OffsetTolerance: DefaultNTPTolerance,
 		},
 		Netclass: NetclassConfig{IgnoredDevices: DefaultNetclassIgnoredDevices},
 		Netdev:   NetdevConfig{Netlink: true},
@@ -86,22 +101,38 @@ type row struct {
 // table lists every collector. To add one: a file with its constructor, a row
 // here and a page in docs/metrics.
 var table = []row{
+	{"arp", true, "IPv4 neighbours by interface", newARP},
+	{"bonding", true, "interfaces in bonds, and how many are up", newBonding},
+	{"conntrack", true, "connections that the firewall tracks, and how it fares", newConntrack},
 	{"cpu", true, "time of each CPU by mode, which are online, throttling for heat", newCPU},
 	{"diskstats", true, "requests, bytes and times of block devices, and what they are", newDiskstats},
+	{"ethtool", false, "drivers of network interfaces, their own counters, what ports can do", newEthtool},
 	{"filefd", true, "how many files are open, and how many may be", newFilefd},
 	{"filesystem", true, "space and inodes of mounted file systems", newFilesystem},
+	{"interrupts", false, "interrupts by line and CPU", newInterrupts},
+	{"ipvs", true, "the kernel's load balancer and its backends", newIPVS},
+	{"lnstat", false, "the network's caches, by CPU", newLnstat},
 	{"loadavg", true, "how many tasks run or wait, over 1, 5 and 15 minutes", newLoadavg},
 	{"meminfo", true, "memory and swap by use", newMeminfo},
 	{"netclass", true, "state, speed and properties of network interfaces", newNetclass},
 	{"netdev", true, "bytes, packets and errors of network interfaces", newNetdev},
 	{"netstat", true, "counters of IP, ICMP, TCP and UDP", newNetstat},
+	{"network_route", false, "routes, one by one and by interface", newNetworkRoute},
+	{"ntp", false, "what a time server on this host says", newNTP},
 	{"pressure", true, "time lost waiting for CPU, memory, I/O and interrupts", newPressure},
+	{"qdisc", false, "queueing disciplines of network interfaces", newQdisc},
 	{"sockstat", true, "sockets and their memory, by protocol", newSockstat},
+	{"softirqs", false, "soft interrupts by kind and CPU", newSoftirqs},
+	{"softnet", true, "packets taken from the network, by CPU", newSoftnet},
 	{"stat", true, "interrupts, context switches, forks, tasks and the time of boot", newStat},
+	{"tcpstat", false, "TCP sockets by state", newTCPStat},
 	{"textfile", true, "metrics that others leave in *.prom files", newTextfile},
 	{"time", true, "the clock, the time zone and the clock source", newTime},
+	{"udp_queues", true, "bytes that wait in the queues of UDP sockets", newUDPQueues},
 	{"uname", true, "the kernel's version and the host's name", newUname},
 	{"vmstat", true, "paging, swapping and kills for want of memory", newVmstat},
+	{"wifi", false, "wireless interfaces and their stations", newWifi},
+	{"xfrm", false, "errors of IPsec", newXfrm},
 }
 
 // Info tells of a collector without making it.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"watchpost/internal/expo"
@@ -139,6 +140,9 @@ func values(t testing.TB, text string) map[string]float64 {
 func TestEmptyHost(t *testing.T) {
 	for _, r := range table {
 		t.Run(r.name, func(t *testing.T) {
+			if r.name == "ntp" {
+				t.Skip("asks a server, which is there or is not, whatever the host")
+			}
 			text, err := renderErr(make1(t, r.name, on(tree(t, nil))))
 			if err != nil && !errors.Is(err, ErrNoData) {
 				t.Errorf("a host without it: %v, want ErrNoData", err)
@@ -166,7 +170,7 @@ func benchmarkCollect(b *testing.B, c Collector) {
 	var w expo.Writer
 	ctx := context.Background() // by which nothing is shared between collections
 	err := c.Collect(ctx, &w)
-	if errors.Is(err, ErrNoData) {
+	if errors.Is(err, ErrNoData) || errors.Is(err, syscall.ECONNREFUSED) {
 		b.Skip(err)
 	}
 	b.ReportAllocs()

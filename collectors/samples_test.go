@@ -188,14 +188,21 @@ func readSampleFlags(t *testing.T, path string) sampleFlags {
 func (f sampleFlags) config() Config {
 	cfg := DefaultConfig()
 	cfg.FS = hostfs.FS{Proc: f.value["path.procfs"], Sys: f.value["path.sysfs"], Root: f.value["path.rootfs"], Udev: f.value["path.udev.data"]}
+	cfg.ARP.DeviceExclude = f.value["collector.arp.device-exclude"]
+	if on, given := f.on["arp.netlink"]; given {
+		cfg.ARP.Netlink = on
+	}
 	cfg.CPU.Info = f.value["collector.cpu.info"] == "true"
 	cfg.CPU.BugsInclude = f.value["collector.cpu.info.bugs-include"]
 	cfg.CPU.FlagsInclude = f.value["collector.cpu.info.flags-include"]
 	cfg.Netclass.IgnoreInvalidSpeed = f.value["collector.netclass.ignore-invalid-speed"] == "true"
 	cfg.Netclass.IgnoredDevices = f.value["collector.netclass.ignored-devices"]
 	cfg.Netdev.DeviceInclude = f.value["collector.netdev.device-include"]
+	cfg.Qdisc.DeviceInclude = f.value["collector.qdisc.device-include"]
+	cfg.Qdisc.Fixtures = f.value["collector.qdisc.fixtures"]
 	cfg.Stat.Softirq = f.value["collector.stat.softirq"] == "true"
 	cfg.Textfile.Directories = []string{f.value["collector.textfile.directory"]}
+	cfg.Wifi.Fixtures = f.value["collector.wifi.fixtures"]
 	return cfg
 }
 

@@ -184,4 +184,5 @@ func (f *flags) collectorFlags() {
 	f.app.Flag("collector.textfile.directory", "Folder, or pattern of folders, whose .prom files are shown. Repeatable.").
 		PlaceHolder("DIR").StringsVar(&c.Textfile.Directories)
 	f.text("collector.vmstat.fields", "Pattern of the fields of /proc/vmstat to show.", &c.Vmstat.Fields)
+	f.networkFlags()
 }

@@ -70,6 +70,11 @@ func (f *Family) Whole() *Family {
 	return &whole
 }
 
+// Only is the family with these labels instead of its own.
+func (f *Family) Only(labels ...string) *Family {
+	return newFamily(f.typ, f.name, f.help, slices.Clone(labels))
+}
+
 // Name is the family's name, with _total where it is a counter.
 func (f *Family) Name() string { return f.name }
 
