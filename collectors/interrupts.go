@@ -88,11 +88,11 @@ func (i *interrupts) collect(b []byte, w *expo.Writer) error {
 		i.counts = i.counts[:0]
 		for range i.cpus.names {
 			field, after := hostfs.NextField(rest)
+			if len(field) == 0 || len(i.counts) == 0 && (field[0] < '0' || field[0] > '9') {
+				break // a sum over all CPUs, or no counts at all, such as FIQ of ARM
+			}
 			n, err := hostfs.Uint(field)
 			if err != nil {
-				if len(field) == 0 || len(i.counts) == 0 {
-					break // a sum over all CPUs, or no counts at all, such as FIQ of ARM
-				}
 				return fmt.Errorf("line %.100q: %w", line, err)
 			}
 			rest = after
