@@ -11,8 +11,8 @@ import (
 )
 
 const interruptsText = `           CPU0       CPU3       
-  1:      17960        105   IO-APIC   1-edge      i8042
- 16:          0          3  IR-IO-APIC-fasteoi   ehci_hcd:usb1, mmc0
+  1:      2741        105   IO-APIC   1-edge      i8042
+ 16:          0          3  IO-APIC-level   uhci_hcd:usb3, ahci
 FIQ:              usb_fiq
 IPI0:       12         34       Rescheduling interrupts
 ERR:          0
@@ -21,12 +21,12 @@ ERR:          0
 func TestInterrupts(t *testing.T) {
 	const (
 		header   = "# TYPE node_interrupts_total counter\n"
-		keyboard = `node_interrupts_total{cpu="0",type="1",info="IO-APIC",devices="1-edge i8042"} 17960
+		keyboard = `node_interrupts_total{cpu="0",type="1",info="IO-APIC",devices="1-edge i8042"} 2741
 node_interrupts_total{cpu="3",type="1",info="IO-APIC",devices="1-edge i8042"} 105
 `
-		usb0 = `node_interrupts_total{cpu="0",type="16",info="IR-IO-APIC-fasteoi",devices="ehci_hcd:usb1, mmc0"} 0
+		usb0 = `node_interrupts_total{cpu="0",type="16",info="IO-APIC-level",devices="uhci_hcd:usb3, ahci"} 0
 `
-		usb3 = `node_interrupts_total{cpu="3",type="16",info="IR-IO-APIC-fasteoi",devices="ehci_hcd:usb1, mmc0"} 3
+		usb3 = `node_interrupts_total{cpu="3",type="16",info="IO-APIC-level",devices="uhci_hcd:usb3, ahci"} 3
 `
 		ipi = `node_interrupts_total{cpu="0",type="IPI0",info="Rescheduling interrupts",devices=""} 12
 node_interrupts_total{cpu="3",type="IPI0",info="Rescheduling interrupts",devices=""} 34
@@ -40,7 +40,7 @@ node_interrupts_total{cpu="3",type="IPI0",info="Rescheduling interrupts",devices
 		{"all", InterruptsConfig{IncludeZeros: true}, header + keyboard + usb0 + usb3 + ipi},
 		{"no zeros", InterruptsConfig{}, header + keyboard + usb3 + ipi},
 		{"include", InterruptsConfig{IncludeZeros: true, NameInclude: "^16;|i8042$"}, header + keyboard + usb0 + usb3},
-		{"both", InterruptsConfig{IncludeZeros: true, NameInclude: "^(1|IPI)", NameExclude: ";.*usb1"}, header + keyboard + ipi},
+		{"both", InterruptsConfig{IncludeZeros: true, NameInclude: "^(1|IPI)", NameExclude: ";.*usb3"}, header + keyboard + ipi},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := on(tree(t, map[string]string{"proc/interrupts": interruptsText}))

@@ -5,7 +5,7 @@ package collectors
 //
 //	   Total Incoming Outgoing         Incoming         Outgoing
 //	   Conns  Packets  Packets            Bytes            Bytes
-//	 16AA370 E33656E5        0     51D8C8883AB3                0
+//	  3A98A1 2B0C51D0        0      4D2A9170F21                0
 //
 // and what stands behind each service, from /proc/net/ip_vs. A service is known by
 // protocol, address and port in hex, or by a firewall mark; IPv6 addresses are in

@@ -8,15 +8,15 @@ import (
 
 const softirqsText = `                    CPU0       CPU2       
           HI:          7          1
-      NET_RX:      43066     104508
+      NET_RX:      5120     730
 `
 
 func TestSoftirqs(t *testing.T) {
 	same(t, render(t, make1(t, "softirqs", on(tree(t, map[string]string{"proc/softirqs": softirqsText})))), `# TYPE node_softirqs_functions_total counter
 node_softirqs_functions_total{cpu="0",type="HI"} 7
 node_softirqs_functions_total{cpu="2",type="HI"} 1
-node_softirqs_functions_total{cpu="0",type="NET_RX"} 43066
-node_softirqs_functions_total{cpu="2",type="NET_RX"} 104508
+node_softirqs_functions_total{cpu="0",type="NET_RX"} 5120
+node_softirqs_functions_total{cpu="2",type="NET_RX"} 730
 `)
 	refuses(t, "softirqs", "proc/softirqs", map[string]string{
 		"no header": "", "no CPUs": "\nHI: 1\n", "other header": "CPU0 GPU1\n HI: 1 2\n", "CPU without number": "CPU\nHI: 1\n",

@@ -179,7 +179,11 @@ func wifiMode(s wifi.BSSStatus) string {
 type wifiFixtures string
 
 func (f wifiFixtures) Interfaces() (all []*wifi.Interface, err error) {
-	err = f.read(&all, "interfaces.json")
+	var read []wifi.Interface
+	err = f.read(&read, "interfaces.json")
+	for i := range read {
+		all = append(all, &read[i])
+	}
 	return all, err
 }
 
@@ -189,7 +193,11 @@ func (f wifiFixtures) BSS(i *wifi.Interface) (*wifi.BSS, error) {
 }
 
 func (f wifiFixtures) StationInfo(i *wifi.Interface) (all []*wifi.StationInfo, err error) {
-	err = f.read(&all, i.Name, "stationinfo.json")
+	var read []wifi.StationInfo
+	err = f.read(&read, i.Name, "stationinfo.json")
+	for s := range read {
+		all = append(all, &read[s])
+	}
 	return all, err
 }
 

@@ -1,0 +1,65 @@
+package collectors
+
+import (
+	"bytes"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"watchpost/internal/netlink"
+)
+
+func TestPathLabels(t *testing.T) {
+	ip := netip.MustParseAddr
+	for _, c := range []struct {
+		path netlink.Path
+		want string
+	}{
+		{netlink.Path{Gateway: ip("192.0.2.1"), Priority: 100, Protocol: 16}, "eth0||default|192.0.2.1|100|dhcp|"},
+		{netlink.Path{Destination: netip.MustParsePrefix("::/0"), Gateway: ip("fe80::1"), Priority: 1024, Protocol: 9}, "eth0||default|fe80::1|1024|ra|"},
+		{netlink.Path{Destination: netip.MustParsePrefix("10.1.0.0/16"), Source: ip("10.1.0.9"), Protocol: 2}, "eth0|10.1.0.9|10.1.0.0/16||0|kernel|"},
+		{netlink.Path{Destination: netip.MustParsePrefix("fd00::/8"), Protocol: 77, Weight: 256}, "eth0||fd00::/8||0|unknown|256"},
+	} {
+		labels := pathLabels("eth0", c.path)
+		if got := strings.Join(labels[:], "|"); got != c.want {
+			t.Errorf("got %s, want %s", got, c.want)
+		}
+	}
+}
+
+// The default route of /proc/net/route, with its interface, is there; the sums
+// are those of the single ones.
+func TestNetworkRouteLive(t *testing.T) {
+	c := make1(t, "network_route", DefaultConfig())
+	render(t, c)
+	v := values(t, render(t, c)) // from what it remembers; values wants each series once
+	routes, infos := 0.0, 0.0
+	for series, n := range v {
+		if strings.HasPrefix(series, "node_network_routes{") {
+			routes += n
+		} else {
+			infos += n
+		}
+	}
+	if routes < infos {
+		t.Errorf("%v routes, %v told one by one", routes, infos)
+	}
+	b, err := os.ReadFile("/proc/net/route")
+	if err != nil {
+		t.Skip(err)
+	}
+	for line := range bytes.Lines(b) {
+		f := strings.Fields(string(line))
+		if len(f) < 8 || f[1] != "00000000" || f[7] != "00000000" || f[3] != "0003" {
+			continue
+		}
+		found := false
+		for series := range v {
+			found = found || strings.Contains(series, `device="`+f[0]+`"`) && strings.Contains(series, `dest="default"`)
+		}
+		if !found {
+			t.Errorf("no default route by %s in %v", f[0], v)
+		}
+	}
+}
