@@ -38,11 +38,11 @@ func agentOf(t *testing.T, args ...string) *nodeagent.Agent {
 // hostFlags make the agent read an unpacked tree instead of this host, with
 // every option on that adds series.
 func hostFlags(dir string) []string {
-	return []string{
+	return append([]string{
 		"--path.procfs=" + dir + "/proc", "--path.sysfs=" + dir + "/sys", "--path.rootfs=" + dir, "--path.udev.data=" + dir + "/udev",
 		"--collector.textfile.directory=" + dir + "/textfile", "--collector.cpu.info", "--collector.cpu.info.flags-include=avx",
 		"--collector.cpu.info.bugs-include=.", "--collector.stat.softirq", "--web.disable-exporter-metrics",
-	}
+	}, networkHostFlags(dir)...)
 }
 
 // volatile are the values that differ from run to run: clocks, this kernel's
