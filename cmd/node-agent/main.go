@@ -57,6 +57,9 @@ func nodeAgent(ctx context.Context, args []string) error {
 		return err
 	}
 	announce(log, server, *f.metricsPath, cfg.Enabled)
+	if err := cli.Settle(); err != nil {
+		log.Debug("Memory used by starting up was not given back", "err", err)
+	}
 	return run.Run(ctx, log, server.Task())
 }
 
