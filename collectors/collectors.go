@@ -43,22 +43,28 @@ type Config struct {
 	FS  hostfs.FS    // where the host is mounted
 	Log *slog.Logger // nil: no logs
 
-	ARP        ARPConfig
-	CPU        CPUConfig
-	Diskstats  DiskstatsConfig
-	Ethtool    EthtoolConfig
-	Filesystem FilesystemConfig
-	Interrupts InterruptsConfig
-	IPVS       IPVSConfig
-	NTP        NTPConfig
-	Netclass   NetclassConfig
-	Netdev     NetdevConfig
-	Netstat    NetstatConfig
-	Qdisc      QdiscConfig
-	Stat       StatConfig
-	Textfile   TextfileConfig
-	Vmstat     VmstatConfig
-	Wifi       WifiConfig
+	ARP         ARPConfig
+	CPU         CPUConfig
+	Diskstats   DiskstatsConfig
+	Ethtool     EthtoolConfig
+	Filesystem  FilesystemConfig
+	Hwmon       HwmonConfig
+	Infiniband  InfinibandConfig
+	Interrupts  InterruptsConfig
+	IPVS        IPVSConfig
+	Netclass    NetclassConfig
+	Netdev      NetdevConfig
+	Netstat     NetstatConfig
+	NTP         NTPConfig
+	PCIDevice   PCIDeviceConfig
+	Perf        PerfConfig
+	PowerSupply PowerSupplyConfig
+	Qdisc       QdiscConfig
+	Rapl        RaplConfig
+	Stat        StatConfig
+	Textfile    TextfileConfig
+	Vmstat      VmstatConfig
+	Wifi        WifiConfig
 
 	links *links // shared by the collectors of a Set
 }
@@ -83,10 +89,11 @@ func DefaultConfig() Config {
 			Server: DefaultNTPServer, Port: DefaultNTPPort, ProtocolVersion: DefaultNTPVersion, TTL: DefaultNTPTTL,
 			MaxDistance: DefaultNTPMaxDistance, OffsetTolerance: DefaultNTPTolerance,
 		},
-		Netclass: NetclassConfig{IgnoredDevices: DefaultNetclassIgnoredDevices},
-		Netdev:   NetdevConfig{Netlink: true},
-		Netstat:  NetstatConfig{Fields: DefaultNetstatFields},
-		Vmstat:   VmstatConfig{Fields: DefaultVmstatFields},
+		Netclass:    NetclassConfig{IgnoredDevices: DefaultNetclassIgnoredDevices},
+		Netdev:      NetdevConfig{Netlink: true},
+		Netstat:     NetstatConfig{Fields: DefaultNetstatFields},
+		PowerSupply: PowerSupplyConfig{IgnoredSupplies: DefaultPowerSupplyIgnored},
+		Vmstat:      VmstatConfig{Fields: DefaultVmstatFields},
 	}
 }
 
@@ -105,10 +112,17 @@ var table = []row{
 	{"bonding", true, "interfaces in bonds, and how many are up", newBonding},
 	{"conntrack", true, "connections that the firewall tracks, and how it fares", newConntrack},
 	{"cpu", true, "time of each CPU by mode, which are online, throttling for heat", newCPU},
+	{"cpu_vulnerabilities", false, "attacks on the processor that are known, and what is done against them", newCPUVulnerabilities},
+	{"cpufreq", true, "how fast each CPU runs, may run, and by whose rule", newCPUFreq},
 	{"diskstats", true, "requests, bytes and times of block devices, and what they are", newDiskstats},
+	{"dmi", true, "what the firmware says of the machine", newDMI},
+	{"drm", false, "memory and load of AMD graphics cards", newDRM},
+	{"edac", true, "errors of the memory, corrected and not", newEDAC},
 	{"ethtool", false, "drivers of network interfaces, their own counters, what ports can do", newEthtool},
 	{"filefd", true, "how many files are open, and how many may be", newFilefd},
 	{"filesystem", true, "space and inodes of mounted file systems", newFilesystem},
+	{"hwmon", true, "sensors: temperatures, fans, voltages, power", newHwmon},
+	{"infiniband", true, "ports of InfiniBand and RoCE adapters", newInfiniband},
 	{"interrupts", false, "interrupts by line and CPU", newInterrupts},
 	{"ipvs", true, "the kernel's load balancer and its backends", newIPVS},
 	{"lnstat", false, "the network's caches, by CPU", newLnstat},
@@ -119,18 +133,26 @@ var table = []row{
 	{"netstat", true, "counters of IP, ICMP, TCP and UDP", newNetstat},
 	{"network_route", false, "routes, one by one and by interface", newNetworkRoute},
 	{"ntp", false, "what a time server on this host says", newNTP},
+	{"os", true, "which distribution this is, and until when it is supported", newOS},
+	{"pcidevice", false, "PCI devices, their links and their power", newPCIDevice},
+	{"perf", false, "performance counters of the processor and the kernel", newPerf},
+	{"powersupplyclass", true, "batteries and mains adapters", newPowerSupply},
 	{"pressure", true, "time lost waiting for CPU, memory, I/O and interrupts", newPressure},
 	{"qdisc", false, "queueing disciplines of network interfaces", newQdisc},
+	{"rapl", true, "energy that the processor's parts have used", newRapl},
+	{"selinux", true, "whether SELinux confines processes", newSELinux},
 	{"sockstat", true, "sockets and their memory, by protocol", newSockstat},
 	{"softirqs", false, "soft interrupts by kind and CPU", newSoftirqs},
 	{"softnet", true, "packets taken from the network, by CPU", newSoftnet},
 	{"stat", true, "interrupts, context switches, forks, tasks and the time of boot", newStat},
 	{"tcpstat", false, "TCP sockets by state", newTCPStat},
 	{"textfile", true, "metrics that others leave in *.prom files", newTextfile},
+	{"thermal_zone", true, "temperatures, and what is done to lower them", newThermalZone},
 	{"time", true, "the clock, the time zone and the clock source", newTime},
 	{"udp_queues", true, "bytes that wait in the queues of UDP sockets", newUDPQueues},
 	{"uname", true, "the kernel's version and the host's name", newUname},
 	{"vmstat", true, "paging, swapping and kills for want of memory", newVmstat},
+	{"watchdog", true, "watchdog timers", newWatchdog},
 	{"wifi", false, "wireless interfaces and their stations", newWifi},
 	{"xfrm", false, "errors of IPsec", newXfrm},
 }

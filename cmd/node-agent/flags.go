@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -146,6 +147,7 @@ func (f *flags) config(log *slog.Logger) (nodeagent.Config, error) {
 			enabled = append(enabled, s.name)
 		}
 	}
+	f.cfg.CPU.Frequency = slices.Contains(enabled, "cpufreq")
 	return nodeagent.Config{
 		Collectors: f.cfg, Enabled: enabled, Labels: *f.labels,
 		MaxRequests: *f.maxRequests, Ceiling: *f.ceiling, HideSelf: *f.hideSelf, Log: log,
@@ -185,4 +187,5 @@ func (f *flags) collectorFlags() {
 		PlaceHolder("DIR").StringsVar(&c.Textfile.Directories)
 	f.text("collector.vmstat.fields", "Pattern of the fields of /proc/vmstat to show.", &c.Vmstat.Fields)
 	f.networkFlags()
+	f.hardwareFlags()
 }

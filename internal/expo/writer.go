@@ -205,8 +205,10 @@ func (w *Writer) header(f *Family) {
 	if f == w.last {
 		return
 	}
+	if w.last == nil || w.last.name != f.name { // else it is the same family, with other labels
+		w.buf = f.appendHeader(w.buf, w.format)
+	}
 	w.last = f
-	w.buf = f.appendHeader(w.buf, w.format)
 	w.extraOfLast = ""
 	if len(w.extra.names) > 0 {
 		w.extraOfLast = w.extra.without(f.labels)

@@ -275,3 +275,16 @@ func BenchmarkSampleFraction(b *testing.B) {
 	}
 	b.ReportMetric(64, "samples/op")
 }
+
+// Series of one family may have different labels; they share its header.
+func TestWith(t *testing.T) {
+	var w Writer
+	info := Gauge("info", "What it is.", "device")
+	w.Uint(info, 1, "a")
+	w.Uint(info.With("maker"), 1, "b", "x")
+	w.Uint(info, 1, "c")
+	want := "# HELP info What it is.\n# TYPE info gauge\ninfo{device=\"a\"} 1\ninfo{device=\"b\",maker=\"x\"} 1\ninfo{device=\"c\"} 1\n"
+	if got := string(w.Bytes()); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
