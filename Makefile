@@ -22,7 +22,7 @@ run: build ## one process that reads this host, keeps the samples and shows the 
 	./bin/collector --standalone --storage.tsdb.path=$(DATA)
 
 web: $(WEB)
-$(WEB): $(shell find web -path web/node_modules -prune -o -type f -print)
+$(WEB): $(shell find web -name node_modules -prune -o -name .test -prune -o -type f -print)
 	@if command -v npm >/dev/null; then cd web && npm ci --no-audit --no-fund && npm run build; \
 	else echo "npm is not installed: the collector will run without its page"; fi
 
@@ -34,6 +34,7 @@ check: ## format, vet, lint, layout, names in code and documents, promtool on go
 	go vet ./...
 	$(TOOL) staticcheck ./...
 	go test ./internal/layout ./collectors -run 'Layout|Docs'
+	@if command -v npm >/dev/null; then cd web && npm ci --no-audit --no-fund && npm run check && npm test; fi
 	grep -hEv '$(FIXED)' cmd/*/testdata/metrics.txt | $(TOOL) promtool check metrics
 
 bench: ## speed of the parts, compared with the last run
