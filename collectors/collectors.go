@@ -44,6 +44,7 @@ type Config struct {
 	Log *slog.Logger // nil: no logs
 
 	ARP        ARPConfig
+	Bcache     BcacheConfig
 	CPU        CPUConfig
 	Diskstats  DiskstatsConfig
 	Ethtool    EthtoolConfig
@@ -56,6 +57,7 @@ type Config struct {
 	Netstat    NetstatConfig
 	Qdisc      QdiscConfig
 	Stat       StatConfig
+	Tapestats  TapestatsConfig
 	Textfile   TextfileConfig
 	Vmstat     VmstatConfig
 	Wifi       WifiConfig
@@ -70,6 +72,7 @@ func DefaultConfig() Config {
 		ARP:       ARPConfig{Netlink: true},
 		CPU:       CPUConfig{Guest: true, Frequency: true},
 		Diskstats: DiskstatsConfig{DeviceExclude: DefaultDiskstatsDeviceExclude},
+		Tapestats: TapestatsConfig{IgnoredDevices: DefaultTapestatsIgnoredDevices},
 		Ethtool:   EthtoolConfig{MetricsInclude: DefaultEthtoolMetricsInclude},
 		Filesystem: FilesystemConfig{
 			MountPointsExclude: DefaultFilesystemMountPointsExclude,
@@ -102,29 +105,42 @@ type row struct {
 // here and a page in docs/metrics.
 var table = []row{
 	{"arp", true, "IPv4 neighbours by interface", newARP},
+	{"bcache", true, "block caches: hits, dirty data, writing back", newBcache},
+	{"bcachefs", true, "bcachefs file systems, their counters and devices", newBcachefs},
 	{"bonding", true, "interfaces in bonds, and how many are up", newBonding},
+	{"btrfs", true, "Btrfs file systems, their space and devices", newBtrfs},
 	{"conntrack", true, "connections that the firewall tracks, and how it fares", newConntrack},
 	{"cpu", true, "time of each CPU by mode, which are online, throttling for heat", newCPU},
 	{"diskstats", true, "requests, bytes and times of block devices, and what they are", newDiskstats},
+	{"dmmultipath", true, "multipath devices and the state of their paths", newDMMultipath},
+	{"drbd", false, "DRBD devices, their traffic and whether they are in sync", newDRBD},
 	{"ethtool", false, "drivers of network interfaces, their own counters, what ports can do", newEthtool},
+	{"fibrechannel", true, "Fibre Channel ports and their errors", newFibrechannel},
 	{"filefd", true, "how many files are open, and how many may be", newFilefd},
 	{"filesystem", true, "space and inodes of mounted file systems", newFilesystem},
 	{"interrupts", false, "interrupts by line and CPU", newInterrupts},
 	{"ipvs", true, "the kernel's load balancer and its backends", newIPVS},
 	{"lnstat", false, "the network's caches, by CPU", newLnstat},
 	{"loadavg", true, "how many tasks run or wait, over 1, 5 and 15 minutes", newLoadavg},
+	{"mdadm", true, "software RAID: disks, states and syncs", newMdadm},
 	{"meminfo", true, "memory and swap by use", newMeminfo},
+	{"mountstats", false, "NFS mounts one by one", newMountstats},
 	{"netclass", true, "state, speed and properties of network interfaces", newNetclass},
 	{"netdev", true, "bytes, packets and errors of network interfaces", newNetdev},
 	{"netstat", true, "counters of IP, ICMP, TCP and UDP", newNetstat},
 	{"network_route", false, "routes, one by one and by interface", newNetworkRoute},
+	{"nfs", true, "calls of the NFS client", newNFS},
+	{"nfsd", true, "calls of the NFS server", newNFSd},
 	{"ntp", false, "what a time server on this host says", newNTP},
+	{"nvme", true, "NVMe controllers and namespaces", newNVMe},
+	{"nvmesubsystem", false, "paths to NVMe subsystems", newNVMeSubsystem},
 	{"pressure", true, "time lost waiting for CPU, memory, I/O and interrupts", newPressure},
 	{"qdisc", false, "queueing disciplines of network interfaces", newQdisc},
 	{"sockstat", true, "sockets and their memory, by protocol", newSockstat},
 	{"softirqs", false, "soft interrupts by kind and CPU", newSoftirqs},
 	{"softnet", true, "packets taken from the network, by CPU", newSoftnet},
 	{"stat", true, "interrupts, context switches, forks, tasks and the time of boot", newStat},
+	{"tapestats", true, "reads, writes and times of tape drives", newTapestats},
 	{"tcpstat", false, "TCP sockets by state", newTCPStat},
 	{"textfile", true, "metrics that others leave in *.prom files", newTextfile},
 	{"time", true, "the clock, the time zone and the clock source", newTime},
@@ -133,6 +149,8 @@ var table = []row{
 	{"vmstat", true, "paging, swapping and kills for want of memory", newVmstat},
 	{"wifi", false, "wireless interfaces and their stations", newWifi},
 	{"xfrm", false, "errors of IPsec", newXfrm},
+	{"xfs", true, "XFS file systems: inodes, extents, directories", newXFS},
+	{"zfs", true, "OpenZFS: cache, pools and datasets", newZFS},
 }
 
 // Info tells of a collector without making it.

@@ -185,4 +185,5 @@ func (f *flags) collectorFlags() {
 		PlaceHolder("DIR").StringsVar(&c.Textfile.Directories)
 	f.text("collector.vmstat.fields", "Pattern of the fields of /proc/vmstat to show.", &c.Vmstat.Fields)
 	f.networkFlags()
+	f.storageFlags()
 }

@@ -42,7 +42,7 @@ func hostFlags(dir string) []string {
 		"--path.procfs=" + dir + "/proc", "--path.sysfs=" + dir + "/sys", "--path.rootfs=" + dir, "--path.udev.data=" + dir + "/udev",
 		"--collector.textfile.directory=" + dir + "/textfile", "--collector.cpu.info", "--collector.cpu.info.flags-include=avx",
 		"--collector.cpu.info.bugs-include=.", "--collector.stat.softirq", "--web.disable-exporter-metrics",
-	}, networkHostFlags(dir)...)
+	}, slices.Concat(networkHostFlags(dir), storageHostFlags())...)
 }
 
 // volatile are the values that differ from run to run: clocks, this kernel's
