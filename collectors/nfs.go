@@ -127,7 +127,7 @@ func (s rpcStats) parse(b []byte) error {
 		for {
 			var field []byte
 			if field, rest = hostfs.NextField(rest); len(field) == 0 || len(l.v) == l.want && string(key) == "th" {
-				break // after the threads come times that have been zero since 2.6.34
+				break // after the threads come times, which kernels no longer measure
 			}
 			n, err := hostfs.Uint(field)
 			if err != nil {
