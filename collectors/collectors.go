@@ -44,6 +44,7 @@ type Config struct {
 	Log *slog.Logger // nil: no logs
 
 	ARP         ARPConfig
+	Bcache      BcacheConfig
 	CPU         CPUConfig
 	Diskstats   DiskstatsConfig
 	Ethtool     EthtoolConfig
@@ -62,6 +63,7 @@ type Config struct {
 	Qdisc       QdiscConfig
 	Rapl        RaplConfig
 	Stat        StatConfig
+	Tapestats   TapestatsConfig
 	Textfile    TextfileConfig
 	Vmstat      VmstatConfig
 	Wifi        WifiConfig
@@ -93,6 +95,7 @@ func DefaultConfig() Config {
 		Netdev:      NetdevConfig{Netlink: true},
 		Netstat:     NetstatConfig{Fields: DefaultNetstatFields},
 		PowerSupply: PowerSupplyConfig{IgnoredSupplies: DefaultPowerSupplyIgnored},
+		Tapestats:   TapestatsConfig{IgnoredDevices: DefaultTapestatsIgnoredDevices},
 		Vmstat:      VmstatConfig{Fields: DefaultVmstatFields},
 	}
 }
@@ -109,16 +112,22 @@ type row struct {
 // here and a page in docs/metrics.
 var table = []row{
 	{"arp", true, "IPv4 neighbours by interface", newARP},
+	{"bcache", true, "block caches: hits, dirty data, writing back", newBcache},
+	{"bcachefs", true, "bcachefs file systems, their counters and devices", newBcachefs},
 	{"bonding", true, "interfaces in bonds, and how many are up", newBonding},
+	{"btrfs", true, "Btrfs file systems, their space and devices", newBtrfs},
 	{"conntrack", true, "connections that the firewall tracks, and how it fares", newConntrack},
 	{"cpu", true, "time of each CPU by mode, which are online, throttling for heat", newCPU},
 	{"cpu_vulnerabilities", false, "attacks on the processor that are known, and what is done against them", newCPUVulnerabilities},
 	{"cpufreq", true, "how fast each CPU runs, may run, and by whose rule", newCPUFreq},
 	{"diskstats", true, "requests, bytes and times of block devices, and what they are", newDiskstats},
 	{"dmi", true, "what the firmware says of the machine", newDMI},
+	{"dmmultipath", true, "multipath devices and the state of their paths", newDMMultipath},
+	{"drbd", false, "DRBD devices, their traffic and whether they are in sync", newDRBD},
 	{"drm", false, "memory and load of AMD graphics cards", newDRM},
 	{"edac", true, "errors of the memory, corrected and not", newEDAC},
 	{"ethtool", false, "drivers of network interfaces, their own counters, what ports can do", newEthtool},
+	{"fibrechannel", true, "Fibre Channel ports and their errors", newFibrechannel},
 	{"filefd", true, "how many files are open, and how many may be", newFilefd},
 	{"filesystem", true, "space and inodes of mounted file systems", newFilesystem},
 	{"hwmon", true, "sensors: temperatures, fans, voltages, power", newHwmon},
@@ -127,12 +136,18 @@ var table = []row{
 	{"ipvs", true, "the kernel's load balancer and its backends", newIPVS},
 	{"lnstat", false, "the network's caches, by CPU", newLnstat},
 	{"loadavg", true, "how many tasks run or wait, over 1, 5 and 15 minutes", newLoadavg},
+	{"mdadm", true, "software RAID: disks, states and syncs", newMdadm},
 	{"meminfo", true, "memory and swap by use", newMeminfo},
+	{"mountstats", false, "NFS mounts one by one", newMountstats},
 	{"netclass", true, "state, speed and properties of network interfaces", newNetclass},
 	{"netdev", true, "bytes, packets and errors of network interfaces", newNetdev},
 	{"netstat", true, "counters of IP, ICMP, TCP and UDP", newNetstat},
 	{"network_route", false, "routes, one by one and by interface", newNetworkRoute},
+	{"nfs", true, "calls of the NFS client", newNFS},
+	{"nfsd", true, "calls of the NFS server", newNFSd},
 	{"ntp", false, "what a time server on this host says", newNTP},
+	{"nvme", true, "NVMe controllers and namespaces", newNVMe},
+	{"nvmesubsystem", false, "paths to NVMe subsystems", newNVMeSubsystem},
 	{"os", true, "which distribution this is, and until when it is supported", newOS},
 	{"pcidevice", false, "PCI devices, their links and their power", newPCIDevice},
 	{"perf", false, "performance counters of the processor and the kernel", newPerf},
@@ -145,6 +160,7 @@ var table = []row{
 	{"softirqs", false, "soft interrupts by kind and CPU", newSoftirqs},
 	{"softnet", true, "packets taken from the network, by CPU", newSoftnet},
 	{"stat", true, "interrupts, context switches, forks, tasks and the time of boot", newStat},
+	{"tapestats", true, "reads, writes and times of tape drives", newTapestats},
 	{"tcpstat", false, "TCP sockets by state", newTCPStat},
 	{"textfile", true, "metrics that others leave in *.prom files", newTextfile},
 	{"thermal_zone", true, "temperatures, and what is done to lower them", newThermalZone},
@@ -155,6 +171,8 @@ var table = []row{
 	{"watchdog", true, "watchdog timers", newWatchdog},
 	{"wifi", false, "wireless interfaces and their stations", newWifi},
 	{"xfrm", false, "errors of IPsec", newXfrm},
+	{"xfs", true, "XFS file systems: inodes, extents, directories", newXFS},
+	{"zfs", true, "OpenZFS: cache, pools and datasets", newZFS},
 }
 
 // Info tells of a collector without making it.

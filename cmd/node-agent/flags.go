@@ -188,4 +188,5 @@ func (f *flags) collectorFlags() {
 	f.text("collector.vmstat.fields", "Pattern of the fields of /proc/vmstat to show.", &c.Vmstat.Fields)
 	f.networkFlags()
 	f.hardwareFlags()
+	f.storageFlags()
 }
