@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,10 +47,12 @@ type Config struct {
 type Agent struct {
 	cfg     Config
 	set     *collectors.Set
-	labels  expo.Labels
 	counts  *prometheus.Registry // of what the agent does
 	self    *self.Metrics        // of what it costs
 	scrapes atomic.Uint64
+
+	aboutMu   sync.Mutex
+	aboutText expo.Writer
 }
 
 var buildInfo = expo.Gauge("node_exporter_build_info", "Which build of the program this is; always 1.",
@@ -77,7 +80,8 @@ func New(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, set: set, labels: labels, counts: prometheus.NewRegistry(), self: self.New()}
+	a := &Agent{cfg: cfg, set: set, counts: prometheus.NewRegistry(), self: self.New()}
+	a.aboutText.SetConstLabels(labels)
 	prometheus.WrapRegistererWith(cfg.Labels, a.counts).MustRegister(
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "watchpost_scrapes_total", Help: "Requests for metrics that were answered with a collection, their own or a shared one.",
@@ -128,22 +132,23 @@ func (a answer) Segments(yield func([]byte) bool) {
 	more := true
 	a.Result.Segments(func(b []byte) bool { more = yield(b); return more })
 	if more {
-		yield(a.agent.about(a.format))
+		a.agent.about(a.format, yield)
 	}
 }
 
-// about is what the agent tells of itself without a registry.
-func (a *Agent) about(f expo.Format) []byte {
-	var w expo.Writer
-	w.SetConstLabels(a.labels)
+// about yields what the agent tells of itself without a registry.
+func (a *Agent) about(f expo.Format, yield func([]byte) bool) {
+	a.aboutMu.Lock()
+	defer a.aboutMu.Unlock()
+	w := &a.aboutText
 	w.Reset(f)
 	w.Sample(buildInfo, 1, version.Branch, runtime.GOARCH, runtime.GOOS, runtime.Version(), version.GetRevision(), version.GetTags(), version.Version)
 	if !a.cfg.HideSelf {
-		if err := a.self.Write(&w); err != nil {
+		if err := a.self.Write(w); err != nil {
 			a.cfg.Log.Debug("The metrics of this program are not complete", "err", err)
 		}
 	}
-	return w.Bytes()
+	yield(w.Bytes())
 }
 
 // Landing is the page for people who open the agent in a browser.
