@@ -67,6 +67,7 @@ type Config struct {
 	Stat        StatConfig
 	Supervisord SupervisordConfig
 	Sysctl      SysctlConfig
+	Systemd     SystemdConfig
 	Tapestats   TapestatsConfig
 	Textfile    TextfileConfig
 	Vmstat      VmstatConfig
@@ -103,6 +104,7 @@ func DefaultConfig() Config {
 		Runit:       RunitConfig{ServiceDir: DefaultRunitServiceDir},
 		Slabinfo:    SlabinfoConfig{Include: DefaultSlabinfoInclude},
 		Supervisord: SupervisordConfig{URL: DefaultSupervisordURL},
+		Systemd:     SystemdConfig{UnitInclude: DefaultSystemdUnitInclude, UnitExclude: DefaultSystemdUnitExclude},
 		Vmstat:      VmstatConfig{Fields: DefaultVmstatFields},
 	}
 }
@@ -148,6 +150,7 @@ var table = []row{
 	{"ksmd", false, "equal pages of memory, merged", newKsmd},
 	{"lnstat", false, "the network's caches, by CPU", newLnstat},
 	{"loadavg", true, "how many tasks run or wait, over 1, 5 and 15 minutes", newLoadavg},
+	{"logind", false, "sessions of users", newLogind},
 	{"mdadm", true, "software RAID: disks, states and syncs", newMdadm},
 	{"meminfo", true, "memory and swap by use", newMeminfo},
 	{"meminfo_numa", false, "memory of each NUMA node by use", newMeminfoNuma},
@@ -180,6 +183,7 @@ var table = []row{
 	{"supervisord", false, "processes of supervisord", newSupervisord},
 	{"swap", false, "swap areas, one by one", newSwap},
 	{"sysctl", false, "kernel parameters of your choice", newSysctl},
+	{"systemd", false, "units of systemd and the state of the whole", newSystemd},
 	{"tapestats", true, "reads, writes and times of tape drives", newTapestats},
 	{"tcpstat", false, "TCP sockets by state", newTCPStat},
 	{"textfile", true, "metrics that others leave in *.prom files", newTextfile},

@@ -13,4 +13,10 @@ func (f *flags) systemFlags() {
 		PlaceHolder("NAME[:KEYS]").StringsVar(&c.Sysctl.Include)
 	f.app.Flag("collector.sysctl.include-info", "A kernel parameter to show as text. Repeatable.").
 		PlaceHolder("NAME").StringsVar(&c.Sysctl.IncludeInfo)
+	f.text("collector.systemd.unit-include", "Pattern of the units to show, for their whole name.", &c.Systemd.UnitInclude, "collector.systemd.unit-whitelist")
+	f.text("collector.systemd.unit-exclude", "Pattern of the units to leave out, for their whole name.", &c.Systemd.UnitExclude, "collector.systemd.unit-blacklist")
+	f.app.Flag("collector.systemd.private", "Ask systemd on its own socket, not on the bus; needs root.").Hidden().BoolVar(&c.Systemd.Private)
+	f.toggle("collector.systemd.enable-task-metrics", "Tell how many tasks each service has and may have.", &c.Systemd.Tasks)
+	f.toggle("collector.systemd.enable-restarts-metrics", "Tell how often each service was restarted.", &c.Systemd.Restarts)
+	f.toggle("collector.systemd.enable-start-time-metrics", "Tell when each unit became active.", &c.Systemd.StartTime)
 }

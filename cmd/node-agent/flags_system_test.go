@@ -20,7 +20,8 @@ func systemHostFlags() []string {
 func TestSystemFlags(t *testing.T) {
 	t.Setenv("SUPERVISORD_URL", "unix:///run/supervisor.sock")
 	f := newFlags()
-	args := append(systemHostFlags(), "--collector.runit.servicedir=/service", "--collector.slabinfo.slabs-include=kmalloc")
+	args := append(systemHostFlags(), "--collector.runit.servicedir=/service", "--collector.slabinfo.slabs-include=kmalloc",
+		"--collector.systemd.unit-whitelist=ssh.*", "--collector.systemd.private", "--collector.systemd.enable-task-metrics")
 	if _, err := f.app.Parse(args); err != nil {
 		t.Fatal(err)
 	}
@@ -32,6 +33,9 @@ func TestSystemFlags(t *testing.T) {
 	if c.Supervisord.URL != "unix:///run/supervisor.sock" || c.Runit.ServiceDir != "/service" ||
 		c.Slabinfo.Include != "kmalloc" || c.Slabinfo.Exclude != "^ext4_" {
 		t.Errorf("%+v %+v %+v", c.Supervisord, c.Runit, c.Slabinfo)
+	}
+	if d := c.Systemd; d.UnitInclude != "ssh.*" || !d.Private || !d.Tasks || d.Restarts || d.StartTime {
+		t.Errorf("%+v", d)
 	}
 	if strings.Join(c.Sysctl.Include, " ") != "vm.swappiness net.ipv4.tcp_rmem net.ipv4.tcp_rmem:min,default,max" || len(c.Sysctl.IncludeInfo) != 1 {
 		t.Errorf("%+v", c.Sysctl)
