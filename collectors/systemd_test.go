@@ -25,24 +25,24 @@ func newSystemdHost() *systemdHost {
 		manager + "Virtualization": "kvm",
 		manager + "SystemState":    "degraded",
 
-		unit + "ssh" + face + "Service Type":              "notify",
-		unit + "ssh" + face + "Service NRestarts":         uint32(2),
-		unit + "ssh" + face + "Service TasksCurrent":      uint64(3),
-		unit + "ssh" + face + "Service TasksMax":          uint64(4915),
-		unit + "ssh" + face + "Unit ActiveEnterTimestamp": uint64(1700000000500000),
+		unit + "ssh_2eservice" + face + "Service Type":              "notify",
+		unit + "ssh_2eservice" + face + "Service NRestarts":         uint32(2),
+		unit + "ssh_2eservice" + face + "Service TasksCurrent":      uint64(3),
+		unit + "ssh_2eservice" + face + "Service TasksMax":          uint64(4915),
+		unit + "ssh_2eservice" + face + "Unit ActiveEnterTimestamp": uint64(1700000000500000),
 
-		unit + "mail" + face + "Service Type":         "simple",
-		unit + "mail" + face + "Service NRestarts":    uint32(5),
-		unit + "mail" + face + "Service TasksCurrent": uint64(math.MaxUint64),
-		unit + "mail" + face + "Service TasksMax":     uint64(math.MaxUint64),
+		unit + "mail_2eservice" + face + "Service Type":         "simple",
+		unit + "mail_2eservice" + face + "Service NRestarts":    uint32(5),
+		unit + "mail_2eservice" + face + "Service TasksCurrent": uint64(math.MaxUint64),
+		unit + "mail_2eservice" + face + "Service TasksMax":     uint64(math.MaxUint64),
 
-		unit + "trim" + face + "Timer LastTriggerUSec":     uint64(1700000001000000),
-		unit + "trim" + face + "Unit ActiveEnterTimestamp": uint64(1600000000000000),
+		unit + "trim_2etimer" + face + "Timer LastTriggerUSec":     uint64(1700000001000000),
+		unit + "trim_2etimer" + face + "Unit ActiveEnterTimestamp": uint64(1600000000000000),
 
-		unit + "bus" + face + "Socket NAccepted":          uint32(9),
-		unit + "bus" + face + "Socket NConnections":       uint32(4),
-		unit + "bus" + face + "Socket NRefused":           uint32(1),
-		unit + "bus" + face + "Unit ActiveEnterTimestamp": uint64(1600000000000000),
+		unit + "bus_2esocket" + face + "Socket NAccepted":          uint32(9),
+		unit + "bus_2esocket" + face + "Socket NConnections":       uint32(4),
+		unit + "bus_2esocket" + face + "Socket NRefused":           uint32(1),
+		unit + "bus_2esocket" + face + "Unit ActiveEnterTimestamp": uint64(1600000000000000),
 		// gone.socket went away after the list was made
 	}}
 	add := func(name, load, active, path string) {
@@ -50,14 +50,14 @@ func newSystemdHost() *systemdHost {
 			Name: name, LoadState: load, ActiveState: active, SubState: "any", Path: dbus.ObjectPath(unit + path), JobPath: "/",
 		})
 	}
-	add("trim.timer", "loaded", "active", "trim")
-	add("ssh.service", "loaded", "active", "ssh")
-	add("mail.service", "loaded", "failed", "mail")
-	add("bus.socket", "loaded", "active", "bus")
-	add("gone.socket", "loaded", "inactive", "gone")
-	add("sda.device", "loaded", "active", "sda")
-	add("absent.service", "not-found", "inactive", "absent")
-	add("odd.target", "loaded", "maintenance", "odd")
+	add("trim.timer", "loaded", "active", "trim_2etimer")
+	add("ssh.service", "loaded", "active", "ssh_2eservice")
+	add("mail.service", "loaded", "failed", "mail_2eservice")
+	add("bus.socket", "loaded", "active", "bus_2esocket")
+	add("gone.socket", "loaded", "inactive", "gone_2esocket")
+	add("sda.device", "loaded", "active", "sda_2edevice")
+	add("absent.service", "not-found", "inactive", "absent_2eservice")
+	add("odd.target", "loaded", "maintenance", "odd_2etarget")
 	return h
 }
 
@@ -126,7 +126,7 @@ func TestSystemd(t *testing.T) {
 		t.Errorf("%d questions the first time, %d the second", first, second)
 	}
 	at = at.Add(systemdTypesAge)
-	h.values["/org/freedesktop/systemd1/unit/mail org.freedesktop.systemd1.Service Type"] = "oneshot"
+	h.values["/org/freedesktop/systemd1/unit/mail_2eservice org.freedesktop.systemd1.Service Type"] = "oneshot"
 	same(t, render(t, c), systemdHead+strings.ReplaceAll(systemdStatesWant, "simple", "oneshot")+systemdTail)
 }
 
