@@ -45,24 +45,25 @@ const (
 type timex struct {
 	live   bool
 	adjust func(*unix.Timex) (state int, err error)
+	v      unix.Timex // as last read
 }
 
-func newTimex(c Config) (Collector, error) { return timex{c.FS.Live(), unix.Adjtimex}, nil }
+func newTimex(c Config) (Collector, error) { return &timex{live: c.FS.Live(), adjust: unix.Adjtimex}, nil }
 
 // Collect implements Collector.
-func (t timex) Collect(_ context.Context, w *expo.Writer) error {
+func (t *timex) Collect(_ context.Context, w *expo.Writer) error {
 	if !t.live {
 		return fmt.Errorf("%w: the clock of a captured host cannot be asked", ErrNoData)
 	}
-	var v unix.Timex // no mode: only asks
-	state, err := t.adjust(&v)
+	t.v = unix.Timex{} // no mode: only asks
+	state, err := t.adjust(&t.v)
 	if errors.Is(err, fs.ErrPermission) { // a seccomp profile that knows no asking from setting
 		return fmt.Errorf("%w: adjtimex: %w", ErrNoData, err)
 	}
 	if err != nil {
 		return fmt.Errorf("adjtimex: %w", err)
 	}
-	writeTimex(w, &v, state)
+	writeTimex(w, &t.v, state)
 	return nil
 }
 

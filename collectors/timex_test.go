@@ -9,8 +9,8 @@ import (
 )
 
 // asked is a clock that answers with v.
-func asked(v unix.Timex, state int, err error) timex {
-	return timex{true, func(to *unix.Timex) (int, error) {
+func asked(v unix.Timex, state int, err error) *timex {
+	return &timex{live: true, adjust: func(to *unix.Timex) (int, error) {
 		if to.Modes != 0 {
 			return 0, errors.New("asked to change the clock")
 		}
