@@ -34,7 +34,7 @@ type meminfoNuma struct {
 
 	names    [2]kernelNames // of fields of meminfo, of numastat
 	families []*numaFamily  // in the order in which they were seen
-	byFamily map[*expo.Family]*numaFamily
+	byName   map[string]*numaFamily
 }
 
 // numaNode is one node.
@@ -57,7 +57,7 @@ type numaSample struct {
 
 func newMeminfoNuma(c Config) (Collector, error) {
 	return &meminfoNuma{
-		host: c.FS, now: time.Now, byFamily: make(map[*expo.Family]*numaFamily),
+		host: c.FS, now: time.Now, byName: make(map[string]*numaFamily),
 		names: [2]kernelNames{{family: numaMeminfoFamily}, {family: numaStatFamily}},
 	}, nil
 }
@@ -93,7 +93,7 @@ func (m *meminfoNuma) Collect(_ context.Context, w *expo.Writer) error {
 		f.samples = f.samples[:0]
 	}
 	if len(m.families) > maxKernelNames {
-		m.families, m.byFamily = nil, make(map[*expo.Family]*numaFamily)
+		m.families, m.byName = nil, make(map[string]*numaFamily)
 	}
 	var failed error
 	for i := range m.nodes {
@@ -153,10 +153,10 @@ func (m *meminfoNuma) read(file *hostfs.File, names *kernelNames, node string, p
 			return fmt.Errorf("%s: line %.100q: %w", file.Path(), line, err)
 		}
 		family := names.get(field)
-		f := m.byFamily[family]
+		f := m.byName[family.Name()] // two fields may come out as one name
 		if f == nil {
 			f = &numaFamily{family: family}
-			m.byFamily[family] = f
+			m.byName[family.Name()] = f
 			m.families = append(m.families, f)
 		}
 		f.samples = append(f.samples, numaSample{node, v})

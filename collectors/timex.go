@@ -48,7 +48,9 @@ type timex struct {
 	v      unix.Timex // as last read
 }
 
-func newTimex(c Config) (Collector, error) { return &timex{live: c.FS.Live(), adjust: unix.Adjtimex}, nil }
+func newTimex(c Config) (Collector, error) {
+	return &timex{live: c.FS.Live(), adjust: unix.Adjtimex}, nil
+}
 
 // Collect implements Collector.
 func (t *timex) Collect(_ context.Context, w *expo.Writer) error {
