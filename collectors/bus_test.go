@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -264,12 +265,23 @@ func TestBusStuck(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-		defer cancel()
-		var w expo.Writer
-		if err := make1(t, "systemd", on(host)).Collect(ctx, &w); err == nil || errors.Is(err, ErrNoData) || ctx.Err() == nil {
-			t.Errorf("error %v", err)
+		c := make1(t, "systemd", on(host))
+		before := runtime.NumGoroutine()
+		for range 20 {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Millisecond)
+			var w expo.Writer
+			if err := c.Collect(ctx, &w); err == nil || errors.Is(err, ErrNoData) || ctx.Err() == nil {
+				t.Errorf("error %v", err)
+			}
+			cancel()
 		}
+		for range 500 { // those of closed connections end by themselves
+			if runtime.NumGoroutine() <= before {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Errorf("%d goroutines became %d", before, runtime.NumGoroutine())
 	})
 }
 
