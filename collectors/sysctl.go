@@ -26,6 +26,10 @@ type SysctlConfig struct {
 	IncludeInfo []string // texts: NAME
 }
 
+// maxSysctl is far above the bytes of any parameter; the kernel's own limit is a
+// page for most.
+const maxSysctl = 1 << 16
+
 type sysctl struct{ numbers, texts []sysctlFile }
 
 // sysctlFile is one parameter.
@@ -124,6 +128,9 @@ func (f sysctlFile) read() ([]string, error) {
 	b, err := f.file.Read()
 	if err != nil {
 		return nil, err
+	}
+	if len(b) > maxSysctl {
+		return nil, fmt.Errorf("%s: %d bytes are no kernel parameter", f.file.Path(), len(b))
 	}
 	values := strings.Fields(string(b))
 	if len(values) == 0 {

@@ -14,6 +14,7 @@ func sysctlConfig(t *testing.T) Config {
 		"proc/sys/kernel/sched_autogroup":     "-1\n",
 		"proc/sys/net/ipv4/tcp_allowed":       "reno cubic\n",
 		"proc/sys/kernel/core_pattern":        "core\n",
+		"proc/sys/kernel/huge":                strings.Repeat("1 ", maxSysctl),
 		"proc/sys/kernel/modprobe":            "\n",
 		"proc/sys/net/ipv4/conf/all/a-b/mode": "7\n",
 	}))
@@ -56,7 +57,7 @@ node_sysctl_info{index="0",name="kernel.core_pattern",value="core"} 1
 func TestSysctlBad(t *testing.T) {
 	for include, want := range map[string]string{
 		"kernel.none": "sys/kernel/none", "kernel.core_pattern": `"core" is not`, "fs.file-nr:a,b": "3 values, 2 keys",
-		"vm.swappiness:a,b": "1 values, 2 keys", "kernel.modprobe": "no value", "vm": "sys/vm",
+		"vm.swappiness:a,b": "1 values, 2 keys", "kernel.modprobe": "no value", "vm": "sys/vm", "kernel.huge": "131072 bytes",
 	} {
 		cfg := sysctlConfig(t)
 		cfg.Sysctl.Include = []string{include, "kernel.sched_autogroup"}
