@@ -6,7 +6,6 @@ package collectors
 
 import (
 	"context"
-	"fmt"
 
 	"watchpost/internal/expo"
 	"watchpost/internal/hostfs"
@@ -25,29 +24,15 @@ func newEntropy(c Config) (Collector, error) {
 
 // Collect implements Collector.
 func (e entropy) Collect(_ context.Context, w *expo.Writer) error {
-	available, err := oneUint(e.available)
+	available, err := readUint(e.available)
 	if err != nil {
 		return absent(err)
 	}
-	pool, err := oneUint(e.pool)
+	pool, err := readUint(e.pool)
 	if err != nil {
 		return absent(err)
 	}
 	w.Uint(entropyAvailable, available)
 	w.Uint(entropyPool, pool)
 	return nil
-}
-
-// oneUint reads a file that holds one number.
-func oneUint(f *hostfs.File) (uint64, error) {
-	b, err := f.Read()
-	if err != nil {
-		return 0, err
-	}
-	number, _ := hostfs.NextField(b)
-	n, err := hostfs.Uint(number)
-	if err != nil {
-		return 0, fmt.Errorf("%s: %w", f.Path(), err)
-	}
-	return n, nil
 }

@@ -22,7 +22,7 @@ func newKernelHung(c Config) (Collector, error) {
 
 // Collect implements Collector.
 func (k kernelHung) Collect(_ context.Context, w *expo.Writer) error {
-	n, err := oneUint(k.file)
+	n, err := readUint(k.file)
 	if err != nil {
 		return absent(err)
 	}

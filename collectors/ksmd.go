@@ -46,7 +46,7 @@ func (k ksmd) Collect(_ context.Context, w *expo.Writer) error {
 	var failed, gone error
 	said := false
 	for i, f := range ksmFiles {
-		n, err := oneInt(k.files[i])
+		n, err := readInt(k.files[i])
 		switch {
 		case err == nil:
 			w.Sample(f.family, float64(n)/f.unit)
@@ -63,8 +63,8 @@ func (k ksmd) Collect(_ context.Context, w *expo.Writer) error {
 	return failed
 }
 
-// oneInt reads a file that holds one number, which may be negative.
-func oneInt(f *hostfs.File) (int64, error) {
+// readInt is readUint for numbers that may be negative.
+func readInt(f *hostfs.File) (int64, error) {
 	b, err := f.Read()
 	if err != nil {
 		return 0, err

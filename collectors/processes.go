@@ -72,7 +72,7 @@ func (p *processes) Collect(ctx context.Context, w *expo.Writer) error {
 }
 
 func sayLimit(w *expo.Writer, f *expo.Family, file *hostfs.File) error {
-	n, err := oneUint(file)
+	n, err := readUint(file)
 	if err != nil {
 		return err
 	}
