@@ -7,7 +7,7 @@ TOOL     := go tool -modfile=tools/go.mod
 WEB      := internal/webui/dist/index.html
 DATA     ?= data
 # Names that the drop-in promise fixes and promtool's style rules do not like: docs/compat.md.
-FIXED    := ^(\# (HELP|TYPE) )?node_(memory|netstat|wifi_station_(receive|transmit)_bits)_
+FIXED    := ^(\# (HELP|TYPE) )?node_(memory|netstat|entropy|wifi_station_(receive|transmit)_bits)_
 
 .DEFAULT_GOAL := all
 .PHONY: all build run test check bench bench-peers golden e2e image web clean

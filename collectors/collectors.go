@@ -62,7 +62,12 @@ type Config struct {
 	PowerSupply PowerSupplyConfig
 	Qdisc       QdiscConfig
 	Rapl        RaplConfig
+	Runit       RunitConfig
+	Slabinfo    SlabinfoConfig
 	Stat        StatConfig
+	Supervisord SupervisordConfig
+	Sysctl      SysctlConfig
+	Systemd     SystemdConfig
 	Tapestats   TapestatsConfig
 	Textfile    TextfileConfig
 	Vmstat      VmstatConfig
@@ -96,6 +101,10 @@ func DefaultConfig() Config {
 		Netstat:     NetstatConfig{Fields: DefaultNetstatFields},
 		PowerSupply: PowerSupplyConfig{IgnoredSupplies: DefaultPowerSupplyIgnored},
 		Tapestats:   TapestatsConfig{IgnoredDevices: DefaultTapestatsIgnoredDevices},
+		Runit:       RunitConfig{ServiceDir: DefaultRunitServiceDir},
+		Slabinfo:    SlabinfoConfig{Include: DefaultSlabinfoInclude},
+		Supervisord: SupervisordConfig{URL: DefaultSupervisordURL},
+		Systemd:     SystemdConfig{UnitInclude: DefaultSystemdUnitInclude, UnitExclude: DefaultSystemdUnitExclude},
 		Vmstat:      VmstatConfig{Fields: DefaultVmstatFields},
 	}
 }
@@ -116,6 +125,8 @@ var table = []row{
 	{"bcachefs", true, "bcachefs file systems, their counters and devices", newBcachefs},
 	{"bonding", true, "interfaces in bonds, and how many are up", newBonding},
 	{"btrfs", true, "Btrfs file systems, their space and devices", newBtrfs},
+	{"buddyinfo", false, "free memory by the size of its pieces", newBuddyinfo},
+	{"cgroups", false, "controllers of cgroup v1 and how many groups they have", newCgroups},
 	{"conntrack", true, "connections that the firewall tracks, and how it fares", newConntrack},
 	{"cpu", true, "time of each CPU by mode, which are online, throttling for heat", newCPU},
 	{"cpu_vulnerabilities", false, "attacks on the processor that are known, and what is done against them", newCPUVulnerabilities},
@@ -126,6 +137,7 @@ var table = []row{
 	{"drbd", false, "DRBD devices, their traffic and whether they are in sync", newDRBD},
 	{"drm", false, "memory and load of AMD graphics cards", newDRM},
 	{"edac", true, "errors of the memory, corrected and not", newEDAC},
+	{"entropy", true, "the kernel's supply of randomness", newEntropy},
 	{"ethtool", false, "drivers of network interfaces, their own counters, what ports can do", newEthtool},
 	{"fibrechannel", true, "Fibre Channel ports and their errors", newFibrechannel},
 	{"filefd", true, "how many files are open, and how many may be", newFilefd},
@@ -134,10 +146,14 @@ var table = []row{
 	{"infiniband", true, "ports of InfiniBand and RoCE adapters", newInfiniband},
 	{"interrupts", false, "interrupts by line and CPU", newInterrupts},
 	{"ipvs", true, "the kernel's load balancer and its backends", newIPVS},
+	{"kernel_hung", true, "tasks that the kernel found hung", newKernelHung},
+	{"ksmd", false, "equal pages of memory, merged", newKsmd},
 	{"lnstat", false, "the network's caches, by CPU", newLnstat},
 	{"loadavg", true, "how many tasks run or wait, over 1, 5 and 15 minutes", newLoadavg},
+	{"logind", false, "sessions of users", newLogind},
 	{"mdadm", true, "software RAID: disks, states and syncs", newMdadm},
 	{"meminfo", true, "memory and swap by use", newMeminfo},
+	{"meminfo_numa", false, "memory of each NUMA node by use", newMeminfoNuma},
 	{"mountstats", false, "NFS mounts one by one", newMountstats},
 	{"netclass", true, "state, speed and properties of network interfaces", newNetclass},
 	{"netdev", true, "bytes, packets and errors of network interfaces", newNetdev},
@@ -153,18 +169,27 @@ var table = []row{
 	{"perf", false, "performance counters of the processor and the kernel", newPerf},
 	{"powersupplyclass", true, "batteries and mains adapters", newPowerSupply},
 	{"pressure", true, "time lost waiting for CPU, memory, I/O and interrupts", newPressure},
+	{"processes", false, "processes and threads by state", newProcesses},
 	{"qdisc", false, "queueing disciplines of network interfaces", newQdisc},
 	{"rapl", true, "energy that the processor's parts have used", newRapl},
+	{"runit", false, "services of runit", newRunit},
+	{"schedstat", true, "time that tasks run and wait, by CPU", newSchedstat},
 	{"selinux", true, "whether SELinux confines processes", newSELinux},
+	{"slabinfo", false, "the kernel's caches of small objects", newSlabinfo},
 	{"sockstat", true, "sockets and their memory, by protocol", newSockstat},
 	{"softirqs", false, "soft interrupts by kind and CPU", newSoftirqs},
 	{"softnet", true, "packets taken from the network, by CPU", newSoftnet},
 	{"stat", true, "interrupts, context switches, forks, tasks and the time of boot", newStat},
+	{"supervisord", false, "processes of supervisord", newSupervisord},
+	{"swap", false, "swap areas, one by one", newSwap},
+	{"sysctl", false, "kernel parameters of your choice", newSysctl},
+	{"systemd", false, "units of systemd and the state of the whole", newSystemd},
 	{"tapestats", true, "reads, writes and times of tape drives", newTapestats},
 	{"tcpstat", false, "TCP sockets by state", newTCPStat},
 	{"textfile", true, "metrics that others leave in *.prom files", newTextfile},
 	{"thermal_zone", true, "temperatures, and what is done to lower them", newThermalZone},
 	{"time", true, "the clock, the time zone and the clock source", newTime},
+	{"timex", true, "how well the clock is kept", newTimex},
 	{"udp_queues", true, "bytes that wait in the queues of UDP sockets", newUDPQueues},
 	{"uname", true, "the kernel's version and the host's name", newUname},
 	{"vmstat", true, "paging, swapping and kills for want of memory", newVmstat},
@@ -173,6 +198,7 @@ var table = []row{
 	{"xfrm", false, "errors of IPsec", newXfrm},
 	{"xfs", true, "XFS file systems: inodes, extents, directories", newXFS},
 	{"zfs", true, "OpenZFS: cache, pools and datasets", newZFS},
+	{"zoneinfo", false, "memory zones and their watermarks", newZoneinfo},
 }
 
 // Info tells of a collector without making it.

@@ -172,6 +172,7 @@ func compareFamily(t *testing.T, name string, want, got sampleFamily) {
 type sampleFlags struct {
 	on    map[string]bool // --[no-]collector.NAME
 	value map[string]string
+	all   map[string][]string // of flags that may be given several times
 }
 
 func readSampleFlags(t *testing.T, path string) sampleFlags {
@@ -180,7 +181,7 @@ func readSampleFlags(t *testing.T, path string) sampleFlags {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := sampleFlags{make(map[string]bool), make(map[string]string)}
+	f := sampleFlags{make(map[string]bool), make(map[string]string), make(map[string][]string)}
 	for _, flag := range strings.Fields(string(b)) {
 		name, value, hasValue := strings.Cut(strings.TrimPrefix(flag, "--"), "=")
 		off, isOff := strings.CutPrefix(name, "no-collector.")
@@ -189,6 +190,7 @@ func readSampleFlags(t *testing.T, path string) sampleFlags {
 			f.on[off] = false
 		case hasValue:
 			f.value[name] = value
+			f.all[name] = append(f.all[name], value)
 		case strings.Contains(bare, "."):
 			f.value[name] = "true"
 		default:
@@ -217,6 +219,10 @@ func (f sampleFlags) config() Config {
 	cfg.Qdisc.DeviceInclude = f.value["collector.qdisc.device-include"]
 	cfg.Qdisc.Fixtures = f.value["collector.qdisc.fixtures"]
 	cfg.Stat.Softirq = f.value["collector.stat.softirq"] == "true"
+	cfg.Sysctl.Include = f.all["collector.sysctl.include"]
+	cfg.Sysctl.IncludeInfo = f.all["collector.sysctl.include-info"]
+	cfg.Sysctl.Include = f.all["collector.sysctl.include"]
+	cfg.Sysctl.IncludeInfo = f.all["collector.sysctl.include-info"]
 	cfg.Textfile.Directories = []string{f.value["collector.textfile.directory"]}
 	cfg.Wifi.Fixtures = f.value["collector.wifi.fixtures"]
 	return cfg

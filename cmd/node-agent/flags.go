@@ -189,4 +189,5 @@ func (f *flags) collectorFlags() {
 	f.networkFlags()
 	f.hardwareFlags()
 	f.storageFlags()
+	f.systemFlags()
 }

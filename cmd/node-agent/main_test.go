@@ -43,7 +43,7 @@ func hostFlags(dir string) []string {
 		"--collector.textfile.directory=" + dir + "/textfile", "--collector.cpu.info", "--collector.cpu.info.flags-include=avx",
 		"--collector.cpu.info.bugs-include=.", "--collector.stat.softirq", "--web.disable-exporter-metrics",
 		"--collector.cpu_vulnerabilities", "--collector.drm", "--collector.pcidevice", "--collector.pcidevice.names",
-	}, slices.Concat(networkHostFlags(dir), storageHostFlags())...)
+	}, slices.Concat(networkHostFlags(dir), storageHostFlags(), systemHostFlags())...)
 }
 
 // volatile are the values that differ from run to run: clocks, this kernel's
