@@ -15,8 +15,9 @@ import (
 // flags is the command line. The names, defaults and meanings are node_exporter's;
 // what it does not have is said in docs/compat.md.
 type flags struct {
-	app   *cli.App
-	check string // the name of that command
+	app         *cli.App
+	check       string // the name of that command
+	checkConfig string // the same
 
 	cfg          collectors.Config
 	metricsPath  *string
@@ -52,10 +53,13 @@ type either struct {
 func newFlags() *flags {
 	app := cli.New("node-agent", "Tells how this host is, in the metrics of node_exporter.", ":9100")
 	app.Command("serve", "Serve the metrics. This is what happens when no command is given.").Default()
+	check := app.Command("check", "Tell in plain words what is right here and what is not, without serving anything.")
 	f := &flags{
-		app:   app,
-		check: app.Command("check", "Run each collector once and tell in plain words what can be read here and what to change.").FullCommand(),
-		cfg:   collectors.DefaultConfig(),
+		app: app,
+		check: check.Command("collectors", "Run each collector once and tell what can be read here and what to change. This is what check alone does.").
+			Default().FullCommand(),
+		checkConfig: app.UseConfigFile(check),
+		cfg:         collectors.DefaultConfig(),
 	}
 	f.metricsPath = app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").String()
 	f.maxRequests = app.Flag("web.max-requests", "Scrapes worked on at the same time; others wait. 0 is no limit.").Default(fmt.Sprint(nodeagent.DefaultMaxRequests)).Int()

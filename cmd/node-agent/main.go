@@ -23,44 +23,78 @@ import (
 func main() { cli.Main("node-agent", nodeAgent) }
 
 func nodeAgent(ctx context.Context, args []string) error {
-	f := newFlags()
-	command, err := f.app.Parse(args)
+	p, err := build(args)
 	if err != nil {
+		return p.flags.app.Blame(err, func(without string) error {
+			_, err := build(args, without)
+			return err
+		})
+	}
+	switch p.command {
+	case p.flags.check:
+		return report(os.Stdout, p.agent.Check(ctx))
+	case p.flags.checkConfig:
+		file, n := p.flags.app.Settings()
+		_, err := fmt.Printf("%s: %d settings, no mistakes\n", file, n)
 		return err
 	}
-	log, err := f.app.Logger()
-	if err != nil {
+	if err := p.server.Listen(); err != nil {
 		return err
 	}
-	cfg, err := f.config(log)
-	if err != nil {
-		return cli.Usage(err)
-	}
-	runtime.GOMAXPROCS(*f.maxProcs)
-	agent, err := nodeagent.New(cfg)
-	if err != nil {
-		return cli.Usage(err)
-	}
-	if command == f.check {
-		return report(os.Stdout, agent.Check(ctx))
-	}
-
-	server, err := serve.New(f.app.Server(log))
-	if err != nil {
-		return cli.Usage(err)
-	}
-	server.Handle(*f.metricsPath, agent.Metrics())
-	if *f.metricsPath != "/" {
-		server.SetLanding(agent.Landing(*f.metricsPath))
-	}
-	if err := server.Listen(); err != nil {
-		return err
-	}
-	announce(log, server, *f.metricsPath, cfg.Enabled)
+	announce(p.log, p.server, *p.flags.metricsPath, p.enabled)
 	if err := cli.Settle(); err != nil {
-		log.Debug("Memory used by starting up was not given back", "err", err)
+		p.log.Debug("Memory used by starting up was not given back", "err", err)
 	}
-	return run.Run(ctx, log, server.Task())
+	return run.Run(ctx, p.log, p.server.Task())
+}
+
+// program is what the command line and the configuration file ask for, before
+// anything is started.
+type program struct {
+	flags   *flags
+	command string
+	log     *slog.Logger
+	agent   *nodeagent.Agent
+	enabled []string // names of collectors
+	server  *serve.Server
+}
+
+// build makes the program, which also checks all that was asked for. Settings of
+// the configuration file for the flags in without are left out, and nothing is
+// logged then: that is for finding out which of them is wrong.
+func build(args []string, without ...string) (*program, error) {
+	p := &program{flags: newFlags()}
+	app := p.flags.app
+	for _, name := range without {
+		app.Without(name)
+	}
+	var err error
+	if p.command, err = app.Parse(args); err != nil {
+		return p, err
+	}
+	if p.log, err = app.Logger(); err != nil {
+		return p, err
+	}
+	if len(without) > 0 {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	cfg, err := p.flags.config(p.log)
+	if err != nil {
+		return p, cli.Usage(err)
+	}
+	runtime.GOMAXPROCS(*p.flags.maxProcs)
+	p.enabled = cfg.Enabled
+	if p.agent, err = nodeagent.New(cfg); err != nil {
+		return p, cli.Usage(err)
+	}
+	if p.server, err = serve.New(app.Server(p.log)); err != nil {
+		return p, cli.Usage(err)
+	}
+	p.server.Handle(*p.flags.metricsPath, p.agent.Metrics())
+	if *p.flags.metricsPath != "/" {
+		p.server.SetLanding(p.agent.Landing(*p.flags.metricsPath))
+	}
+	return p, nil
 }
 
 func announce(log *slog.Logger, server *serve.Server, path string, enabled []string) {

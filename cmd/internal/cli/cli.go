@@ -35,6 +35,7 @@ type App struct {
 	pprof         *bool
 
 	given map[string]bool // flags on the command line
+	file  configFile
 }
 
 // New makes the command line of a program, with the flags that all have. Every
@@ -70,28 +71,34 @@ func Usage(err error) error {
 	return &UsageError{err}
 }
 
-// Parse reads the command line and returns the command that was chosen.
+// Parse reads the command line, and the configuration file if there is one, and
+// returns the command that was chosen. To be called once.
 func (a *App) Parse(args []string) (command string, err error) {
-	command, err = a.Application.Parse(args)
+	a.given = make(map[string]bool)
+	var inFile error
+	if parsed, err := a.ParseContext(args); err == nil {
+		for _, e := range parsed.Elements {
+			if f, ok := e.Clause.(*kingpin.FlagClause); ok {
+				a.given[f.Model().Name] = true
+			}
+		}
+		inFile = a.readConfigFile(parsed)
+	}
+	command, err = a.Application.Parse(args) // ends the program for --help and --version
 	if err != nil {
 		return "", Usage(fmt.Errorf("%w; see --help", err))
 	}
-	parsed, err := a.ParseContext(args)
-	if err != nil {
-		return "", Usage(err)
-	}
-	a.given = make(map[string]bool)
-	for _, e := range parsed.Elements {
-		if f, ok := e.Clause.(*kingpin.FlagClause); ok {
-			a.given[f.Model().Name] = true
-		}
-	}
-	return command, nil
+	return command, Usage(inFile)
 }
 
-// Given tells whether the user set a flag, on the command line or by the
-// environment, rather than left it at its default.
+// Given tells whether the user set a flag, on the command line, by the environment
+// or in the configuration file, rather than left it at its default.
 func (a *App) Given(flag string) bool {
+	return a.overrides(flag) || a.file.sets(flag)
+}
+
+// overrides tells whether a flag is set by what comes before the file.
+func (a *App) overrides(flag string) bool {
 	if a.given[flag] {
 		return true
 	}
