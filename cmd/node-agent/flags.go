@@ -9,6 +9,7 @@ import (
 
 	"watchpost/cmd/internal/cli"
 	"watchpost/collectors"
+	"watchpost/internal/consul"
 	"watchpost/internal/nodeagent"
 )
 
@@ -30,6 +31,8 @@ type flags struct {
 	switches     []*collectorSwitch
 	replacements []replacement
 	eithers      []either
+
+	registration func(*slog.Logger) (*consul.Registration, error)
 }
 
 // collectorSwitch is --[no-]collector.NAME.
@@ -70,6 +73,7 @@ func newFlags() *flags {
 	f.disableAll = app.Flag("collector.disable-defaults", "Run only the collectors that are asked for by name.").Bool()
 	f.paths()
 	f.collectorFlags()
+	f.registration = f.consulFlags()
 	for _, c := range collectors.List() {
 		s := &collectorSwitch{name: c.Name}
 		app.Flag("collector."+c.Name, "Collector "+c.Name+": "+c.About+".").Default(fmt.Sprint(c.On)).BoolVar(&s.on)

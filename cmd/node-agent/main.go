@@ -15,6 +15,7 @@ import (
 
 	"watchpost/cmd/internal/cli"
 	"watchpost/collectors"
+	"watchpost/internal/consul"
 	"watchpost/internal/nodeagent"
 	"watchpost/internal/run"
 	"watchpost/internal/serve"
@@ -41,11 +42,18 @@ func nodeAgent(ctx context.Context, args []string) error {
 	if err := p.server.Listen(); err != nil {
 		return err
 	}
+	tasks := []run.Task{p.server.Task()}
+	if p.consul != nil {
+		if err := p.consul.Listening(p.server.URLs()); err != nil {
+			return cli.Usage(err)
+		}
+		tasks = append(tasks, p.consul.Task())
+	}
 	announce(p.log, p.server, *p.flags.metricsPath, p.enabled)
 	if err := cli.Settle(); err != nil {
 		p.log.Debug("Memory used by starting up was not given back", "err", err)
 	}
-	return run.Run(ctx, p.log, p.server.Task())
+	return run.Run(ctx, p.log, tasks...)
 }
 
 // program is what the command line and the configuration file ask for, before
@@ -57,6 +65,7 @@ type program struct {
 	agent   *nodeagent.Agent
 	enabled []string // names of collectors
 	server  *serve.Server
+	consul  *consul.Registration // nil where that is not asked for
 }
 
 // build makes the program, which also checks all that was asked for. Settings of
@@ -89,6 +98,12 @@ func build(args []string, without ...string) (*program, error) {
 	}
 	if p.server, err = serve.New(app.Server(p.log)); err != nil {
 		return p, cli.Usage(err)
+	}
+	if p.consul, err = p.flags.registration(p.log); err != nil {
+		return p, cli.Usage(err)
+	}
+	if p.consul != nil {
+		p.agent.Count(p.consul.Collectors()...)
 	}
 	p.server.Handle(*p.flags.metricsPath, p.agent.Metrics())
 	if *p.flags.metricsPath != "/" {

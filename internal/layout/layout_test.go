@@ -26,6 +26,7 @@ var own = map[string][]string{
 	"watchpost/bench/":             {"watchpost/internal/", "watchpost/bench/internal/"},
 	"watchpost/test/":              {"watchpost/"},
 	"watchpost/collectors":         {"watchpost/internal/expo", "watchpost/internal/hostfs", "watchpost/internal/netlink"},
+	"watchpost/internal/consul":    {"watchpost/internal/run"},
 	"watchpost/internal/expo":      {},
 	"watchpost/internal/hostfs":    {},
 	"watchpost/internal/layout":    {},

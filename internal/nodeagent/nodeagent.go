@@ -82,7 +82,7 @@ func New(cfg Config) (*Agent, error) {
 	}
 	a := &Agent{cfg: cfg, set: set, counts: prometheus.NewRegistry(), self: self.New()}
 	a.aboutText.SetConstLabels(labels)
-	prometheus.WrapRegistererWith(cfg.Labels, a.counts).MustRegister(
+	a.Count(
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "watchpost_scrapes_total", Help: "Requests for metrics that were answered with a collection, their own or a shared one.",
 		}, func() float64 { return float64(a.scrapes.Load()) }),
@@ -91,6 +91,12 @@ func New(cfg Config) (*Agent, error) {
 		}, func() float64 { return float64(set.Collections()) }),
 	)
 	return a, nil
+}
+
+// Count adds metrics of what the program does beside the agent's work. To be
+// called before it is scraped.
+func (a *Agent) Count(metrics ...prometheus.Collector) {
+	prometheus.WrapRegistererWith(a.cfg.Labels, a.counts).MustRegister(metrics...)
 }
 
 // Metrics is the handler for the metrics path. To be called once.
