@@ -44,7 +44,7 @@ func newAgent(t *testing.T) *agent {
 	return a
 }
 
-// ServeHTTP answers as Consul 1.22 does.
+// ServeHTTP answers as Consul does; test/e2e has a real one, where there is one.
 func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

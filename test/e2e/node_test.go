@@ -418,6 +418,14 @@ func TestNodeAgentMistakes(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("tls_server_config: [\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	file := filepath.Join(t.TempDir(), "node-agent.yml")
+	if err := os.WriteFile(file, []byte("collector:\n  netdev:\n    device-exlude: ^veth\n  vmstat.fields: (\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	pattern := filepath.Join(t.TempDir(), "pattern.yml")
+	if err := os.WriteFile(pattern, []byte("# why\ncollector.vmstat.fields: (\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -440,6 +448,12 @@ func TestNodeAgentMistakes(t *testing.T) {
 		{"label", []string{"--external-label=1x=y"}, 2, "1x"},
 		{"web configuration", []string{"--web.config.file=" + bad}, 2, bad},
 		{"no web configuration", []string{"--web.config.file=" + bad + ".absent"}, 2, bad + ".absent"},
+		{"configuration file", []string{"--config.file=" + file}, 2, file + ":3: collector.netdev.device-exlude: "},
+		{"configuration file, a value", []string{"--config.file=" + pattern}, 2, pattern + ":2: collector.vmstat.fields: "},
+		{"configuration file, checked", []string{"check", "config", pattern}, 2, pattern + ":2: collector.vmstat.fields: "},
+		{"no configuration file", []string{"--config.file=" + file + ".absent"}, 2, file + ".absent"},
+		{"Consul's address", []string{"--consul.register=ftp://localhost"}, 2, "ftp://localhost"},
+		{"no port for Consul", []string{"--consul.register=localhost:8500", "--web.listen-address=unix:" + file + ".sock"}, 2, "--consul.port"},
 		{"address taken", []string{"--web.listen-address=" + taken.Addr().String()}, 1, taken.Addr().String()},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -460,6 +474,35 @@ func TestNodeAgentMistakes(t *testing.T) {
 				t.Errorf("stdout %q, stderr %q; want one line with %q", stdout.String(), stderr.String(), c.says)
 			}
 		})
+	}
+}
+
+// The file, the environment and the command line: the later one counts.
+func TestNodeAgentConfigFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "node-agent.yml")
+	if err := os.WriteFile(file, []byte(`
+web: {listen-address: ["127.0.0.1:0"], telemetry-path: /file}
+collector: {disable-defaults: true, loadavg: true, uname: true}
+external-label: {cluster: c, zone: z}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), nodeAgentBinary(t), "check", "config", file).CombinedOutput()
+	if want := file + ": 6 settings, no mistakes\n"; err != nil || string(out) != want {
+		t.Errorf("%v: %q, want %q", err, out, want)
+	}
+	t.Setenv("NODE_AGENT_CONFIG_FILE", file)
+	t.Setenv("NODE_AGENT_WEB_TELEMETRY_PATH", "/environment")
+	a := startNodeAgent(t, "--no-collector.uname")
+	if !strings.HasSuffix(a.url, "/environment") {
+		t.Errorf("serves %s", a.url)
+	}
+	p := parse(t, a.scrape(""))
+	if v, ok := p.series[`{__name__="node_load1", cluster="c", zone="z"}`]; !ok {
+		t.Errorf("no load with the labels: %v", v)
+	}
+	if got := p.named("node_uname"); len(got) > 0 {
+		t.Errorf("%q", got)
 	}
 }
 
