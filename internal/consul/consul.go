@@ -134,7 +134,7 @@ func (cfg Config) validate() error {
 		return errors.New("a check by Consul needs a timeout, and an interval of at least 1s")
 	}
 	if cfg.DeregisterAfter != 0 && (cfg.DeregisterAfter < MinDeregisterAfter || cfg.Check == CheckNone) {
-		return fmt.Errorf("Consul removes services whose check fails after %s at the soonest", MinDeregisterAfter)
+		return fmt.Errorf("services whose check fails are removed by Consul after %s at the soonest", MinDeregisterAfter)
 	}
 	if len(cfg.Meta) > maxMeta-len(cfg.meta("")) {
 		return fmt.Errorf("%d meta are too many for Consul", len(cfg.Meta))
