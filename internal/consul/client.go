@@ -1,9 +1,12 @@
 package consul
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +22,7 @@ import (
 // Bounds of one call.
 const (
 	callTimeout    = 5 * time.Second
-	maxAnswer      = 256 << 10 // bytes
+	maxAnswer      = 256 << 10 // bytes, with its headers
 	maxTokenFile   = 4 << 10   // bytes
 	maxErrorQuoted = 200       // bytes of an answer that says no
 )
@@ -28,8 +31,9 @@ const (
 // https://developer.hashicorp.com/consul/api-docs/agent/service
 type client struct {
 	base      *url.URL
+	socket    string         // path of the agent's socket; "" is TCP to base
+	roots     *x509.CertPool // who may sign for https; nil is the system's
 	tokenFile string
-	http      *http.Client
 }
 
 // service is Consul's form of a service of its agent; the body of a registration,
@@ -67,29 +71,14 @@ func newClient(address, tokenFile string) (*client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("address of Consul: %w", err)
 	}
-	// Nothing of this goes through a proxy: it is for the agent of this host.
-	transport := &http.Transport{
-		TLSClientConfig:     &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout: callTimeout,
-		MaxIdleConns:        1,
-		IdleConnTimeout:     2 * lookEvery,
-	}
+	c := &client{base: u, tokenFile: tokenFile}
 	switch {
 	case u.Scheme == "unix" && u.Host == "" && u.Path != "":
-		path := u.Path
-		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", path)
-		}
-		u = &url.URL{Scheme: "http", Host: "localhost"}
-	case (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
+		c.socket, c.base = u.Path, &url.URL{Scheme: "http", Host: "localhost"}
+	case (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "":
 	default:
 		return nil, fmt.Errorf("address of Consul %q: want http://host:port, https://host:port or unix:///path", address)
 	}
-	c := &client{base: u, tokenFile: tokenFile, http: &http.Client{
-		Transport: transport,
-		// The token would be sent on to wherever an answer points.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
 	_, err = c.token()
 	return c, err
 }
@@ -172,7 +161,6 @@ func (c *client) call(ctx context.Context, method, path string, body []byte) ([]
 	if err != nil {
 		return nil, err
 	}
-	at.User = c.base.User
 	req, err := http.NewRequestWithContext(ctx, method, at.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -183,13 +171,14 @@ func (c *client) call(ctx context.Context, method, path string, body []byte) ([]
 	if token != "" {
 		req.Header.Set("X-Consul-Token", token)
 	}
-	res, err := c.http.Do(req)
-	if err != nil {
-		return nil, cause(err)
+	if u := c.base.User; u != nil {
+		password, _ := u.Password()
+		req.SetBasicAuth(u.Username(), password)
 	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	res, answer, err := c.send(ctx, req)
 	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return nil, errors.New("no answer in time")
 	case err != nil:
 		return nil, cause(err)
 	case res.StatusCode != http.StatusOK:
@@ -198,16 +187,56 @@ func (c *client) call(ctx context.Context, method, path string, body []byte) ([]
 	return answer, nil
 }
 
+// send makes one connection for one request: with one call in half a minute, that
+// is all that is needed of an HTTP client, and it leaves the standard library's,
+// with its redirects, proxies and HTTP/2, out of the program.
+func (c *client) send(ctx context.Context, req *http.Request) (*http.Response, []byte, error) {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) }) // ends what is under way
+	defer stop()
+	req.Close = true
+	if err := req.Write(conn); err != nil {
+		return nil, nil, err
+	}
+	res, err := http.ReadResponse(bufio.NewReader(io.LimitReader(conn, maxAnswer)), req)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, nil, fmt.Errorf("answer of Consul: %w", err)
+	}
+	return res, answer, nil
+}
+
+// dial connects to the agent.
+func (c *client) dial(ctx context.Context) (net.Conn, error) {
+	d := new(net.Dialer)
+	if c.socket != "" {
+		return d.DialContext(ctx, "unix", c.socket)
+	}
+	port := cmp.Or(c.base.Port(), map[string]string{"http": "80", "https": "443"}[c.base.Scheme])
+	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(c.base.Hostname(), port))
+	if err != nil || c.base.Scheme == "http" {
+		return conn, err
+	}
+	secure := tls.Client(conn, &tls.Config{ServerName: c.base.Hostname(), RootCAs: c.roots, MinVersion: tls.VersionTLS12})
+	if err := secure.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return secure, nil
+}
+
 // cause is what is wrong with a connection, without what differs each time.
 func cause(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return errors.New("no answer in time")
-	}
 	if op := new(net.OpError); errors.As(err, &op) && op.Addr != nil {
 		return fmt.Errorf("%s %s: %w", op.Op, op.Addr, op.Err)
-	}
-	if u := new(url.Error); errors.As(err, &u) {
-		return u.Err
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package consul
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -391,6 +392,47 @@ func TestAddresses(t *testing.T) {
 		if err := stop(); err != nil || a.has(id) {
 			t.Errorf("%s: not deregistered: %v", address, err)
 		}
+	}
+}
+
+// An agent by https is believed only with a certificate that this host trusts.
+func TestHTTPS(t *testing.T) {
+	a := &agent{services: make(map[string]map[string]any)}
+	s := httptest.NewUnstartedServer(a)
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.StartTLS()
+	defer s.Close()
+	cfg, log := config(s.URL)
+	bad, stop := start(t, cfg)
+	eventually(t, "refused", func() bool { return testutil.ToFloat64(bad.failures.WithLabelValues("register")) > 0 })
+	stop()
+	if a.has(id) || log.count("certificate") == 0 {
+		t.Errorf("log: %s", &log.b)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(s.Certificate())
+	r, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.client.roots = pool
+	r.wait = func(time.Duration) time.Duration { return time.Millisecond }
+	startAs(t, r)
+	eventually(t, "registered", func() bool { return a.has(id) })
+}
+
+// A password in the address is sent as such.
+func TestPassword(t *testing.T) {
+	got := make(chan string, 1000)
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		got <- user + " " + password
+	}))
+	defer s.Close()
+	cfg, _ := config(strings.Replace(s.URL, "http://", "http://me:se%20cret@", 1))
+	start(t, cfg)
+	if who := <-got; who != "me se cret" {
+		t.Errorf("got %q", who)
 	}
 }
 
