@@ -190,4 +190,5 @@ func (f *flags) collectorFlags() {
 	f.hardwareFlags()
 	f.storageFlags()
 	f.systemFlags()
+	f.beyondFlags()
 }

@@ -1,0 +1,7 @@
+package main
+
+// beyondFlags declares the flags of what node_exporter does not have.
+func (f *flags) beyondFlags() {
+	c := &f.cfg
+	f.toggle("collector.textfile.file-metrics", "Tell of each text file whether it could be used, how many of its series others have too, and its age.", &c.Textfile.FileMetrics)
+}
