@@ -84,9 +84,11 @@ type NetdevConfig struct {
 type netdev struct {
 	cfg       NetdevConfig
 	filter    *Filter
+	virtual   *virtualLinks
 	rows      []netdevRow
 	links     *links
 	file      *netdevFileReader // nil: rtnetlink is asked
+	live      bool              // whether rtnetlink tells of the interfaces of file
 	devices   []netDevice
 	addresses addressReader
 }
@@ -102,7 +104,11 @@ func newNetdev(c Config) (Collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &netdev{cfg: c.Netdev, filter: filter, links: c.linkSource()}
+	virtual, err := c.virtual()
+	if err != nil {
+		return nil, err
+	}
+	n := &netdev{cfg: c.Netdev, filter: filter, virtual: virtual, links: c.linkSource(), live: c.FS.Live()}
 	set := netdevPlain
 	// A captured tree without the file: node_exporter's numbers are the live kernel's then.
 	if !c.Netdev.Netlink || !c.FS.Live() && exists(c.FS.ProcPath("net/dev")) {
@@ -136,12 +142,13 @@ func netdevRowsOf(set netdevSet) []netdevRow {
 func (n *netdev) Collect(ctx context.Context, w *expo.Writer) error {
 	n.devices = n.devices[:0]
 	var table *linkTable
-	if n.file == nil || n.cfg.AddressInfo {
+	if n.file == nil || n.cfg.AddressInfo || n.virtual != nil && n.live {
 		var err error
 		if table, err = n.links.take(ctx); err != nil {
 			return err
 		}
 		defer table.release()
+		n.virtual.look(table.links)
 	}
 	if n.file != nil {
 		if err := n.fromFile(); err != nil {
@@ -165,15 +172,18 @@ func (n *netdev) Collect(ctx context.Context, w *expo.Writer) error {
 		}
 	}
 	if n.cfg.AddressInfo {
-		return n.addresses.write(w, table.links, n.filter)
+		return n.addresses.write(w, table.links, n.keep)
 	}
 	return nil
 }
 
+// keep tells whether an interface is shown.
+func (n *netdev) keep(name string) bool { return n.filter.Keep(name) && n.virtual.keep(name) }
+
 // fromLinks gathers the devices out of rtnetlink's answer.
 func (n *netdev) fromLinks(links []netlink.Link) {
 	for i := range links {
-		if l := &links[i]; l.Has(unix.IFLA_STATS64) && n.filter.Keep(l.Name) {
+		if l := &links[i]; l.Has(unix.IFLA_STATS64) && n.keep(l.Name) {
 			n.devices = append(n.devices, netDevice{[2]string{l.Name, strings.TrimSpace(l.Alias)}, &l.Stats})
 		}
 	}
@@ -185,9 +195,16 @@ func (n *netdev) fromFile() error {
 	if err != nil {
 		return err
 	}
+	if n.virtual != nil && !n.live {
+		var names []string
+		for i := range lines {
+			names = append(names, lines[i].name)
+		}
+		n.virtual.lookAtFiles(names)
+	}
 	for i := range lines {
 		l := &lines[i]
-		if !n.filter.Keep(l.name) {
+		if !n.keep(l.name) {
 			continue
 		}
 		d := netDevice{[2]string{l.name, ""}, &l.stats}
