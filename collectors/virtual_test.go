@@ -110,7 +110,7 @@ func virtualTree(t *testing.T) hostfs.FS {
 	add("sit1", "type=776", "iflink=3")
 	add("nlmon0", "type=824")
 	add("cilium_wg0", "type=65534", "uevent=DEVTYPE=wireguard")
-	add("bare", "ifindex=", "type=", "flags=", "iflink=", "operstate=up")                              // of which nothing is known
+	add("bare", "ifindex=", "type=", "flags=", "iflink=", "operstate=up")              // of which nothing is known
 	files["proc/net/dev"] = netdev + "veth9: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n" // not in sysfs
 	return tree(t, files)
 }
