@@ -200,3 +200,15 @@ func testVirtualLive(t *testing.T, host hostfs.FS) {
 		t.Skip("the kernel here makes hardly any interfaces")
 	}
 }
+
+func FuzzDeviceType(f *testing.F) {
+	f.Add("DEVTYPE=bridge\nINTERFACE=br0\nIFINDEX=4\n")
+	f.Add("INTERFACE=DEVTYPE=x\n")
+	f.Add("DEVTYPE=")
+	f.Fuzz(func(t *testing.T, text string) {
+		kind := deviceType([]byte(text))
+		if strings.Contains(kind, "\n") || kind != "" && !strings.Contains(text, "DEVTYPE="+kind) {
+			t.Errorf("%q of %q", kind, text)
+		}
+	})
+}
