@@ -48,10 +48,10 @@ type netnsReader struct {
 	listed []*netns // those of the scrape at hand
 }
 
-// netnsPattern is what one flag asks for.
+// netnsPattern is what one flag asks for, as this process sees it.
 type netnsPattern struct {
-	path string // glob pattern, as this process sees it
-	glob bool   // so that it may well match nothing
+	glob string // up to the last part that is a pattern; empty where none is
+	rest string // what comes after it
 }
 
 // netnsID tells one namespace from another.
@@ -70,9 +70,6 @@ type netns struct {
 func newNetnsReader(host hostfs.FS, patterns []string) (*netnsReader, error) {
 	r := &netnsReader{host: host, back: make(chan struct{}, 1), known: make(map[netnsID]*netns)}
 	for _, p := range patterns {
-		if _, err := filepath.Match(p, ""); err != nil || p == "" {
-			return nil, fmt.Errorf("collector.netdev.netns: %q is no name or pattern", p)
-		}
 		path := host.RootPath(p)
 		if below, ok := strings.CutPrefix(p, "/proc/"); ok {
 			path = host.ProcPath(below)
@@ -81,9 +78,41 @@ func newNetnsReader(host hostfs.FS, patterns []string) (*netnsReader, error) {
 		} else if !filepath.IsAbs(p) {
 			return nil, fmt.Errorf("collector.netdev.netns: %q is neither a name nor an absolute path", p)
 		}
-		r.patterns = append(r.patterns, netnsPattern{path, strings.ContainsAny(p, `*?[\`)})
+		pattern := splitPattern(path)
+		if _, err := filepath.Match(pattern.glob, ""); err != nil || p == "" {
+			return nil, fmt.Errorf("collector.netdev.netns: %q is no name, path or pattern", p)
+		}
+		r.patterns = append(r.patterns, pattern)
 	}
 	return r, nil
+}
+
+func splitPattern(path string) netnsPattern {
+	last := strings.LastIndexAny(path, `*?[\`)
+	if last < 0 {
+		return netnsPattern{rest: path}
+	}
+	if slash := strings.IndexByte(path[last:], '/'); slash >= 0 {
+		return netnsPattern{path[:last+slash], path[last+slash:]}
+	}
+	return netnsPattern{glob: path}
+}
+
+// paths are what the pattern may mean; not all may be there. What follows the last
+// part that is a pattern is not looked for, as filepath.Glob would: it passes over
+// what may not be looked into without a word.
+func (p netnsPattern) paths() []string {
+	if p.glob == "" {
+		return []string{p.rest}
+	}
+	paths, _ := filepath.Glob(p.glob) // the pattern was checked
+	for i := range paths {
+		paths[i] += p.rest
+	}
+	slices.SortFunc(paths, func(a, b string) int { // processes by their number
+		return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+	})
+	return paths
 }
 
 var errNetnsBusy = errors.New("network namespaces: the visit before this one is not over")
@@ -153,18 +182,10 @@ func (r *netnsReader) list() (problems []error) {
 		seen[own] = true
 	}
 	for _, p := range r.patterns {
-		paths, err := filepath.Glob(p.path)
-		if err != nil || len(paths) == 0 && !p.glob {
-			problems = append(problems, fmt.Errorf("no network namespace %s", p.path))
-			continue
-		}
-		slices.SortFunc(paths, func(a, b string) int { // processes by their number
-			return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
-		})
-		for _, path := range paths {
+		for _, path := range p.paths() {
 			id, err := netnsIDOf(path)
 			switch {
-			case err != nil && hostfs.Gone(err), seen[id]:
+			case err != nil && hostfs.Gone(err) && p.glob != "", seen[id]:
 				continue
 			case err != nil:
 				problems = append(problems, err)

@@ -205,7 +205,7 @@ func TestNetdevNetnsBad(t *testing.T) {
 	if _, ok := values(t, text)[`node_network_receive_bytes_total{device="lo",netns=""}`]; !ok {
 		t.Errorf("its own namespace is missing: %s", text)
 	}
-	for _, bad := range []string{"", "[", "a/b", "../x"} {
+	for _, bad := range []string{"", "[", "a/b", "../x", "/run/[x/y]/z"} {
 		cfg.Netdev.Netns = []string{bad}
 		if _, err := newNetdev(cfg); err == nil {
 			t.Errorf("%q is taken for a name", bad)
@@ -263,5 +263,19 @@ func TestOnSpareThread(t *testing.T) {
 			t.Fatal("it ran on the process' first thread")
 		}
 		runtime.Gosched()
+	}
+}
+
+func TestSplitPattern(t *testing.T) {
+	for path, want := range map[string]netnsPattern{
+		"/run/netns/blue":    {"", "/run/netns/blue"},
+		"/run/netns/*":       {"/run/netns/*", ""},
+		"/proc/*/ns/net":     {"/proc/*", "/ns/net"},
+		"/proc/*/task/*/ns/": {"/proc/*/task/*", "/ns/"},
+		"/a[b/c]/d":          {"/a[b", "/c]/d"}, // which is no pattern, and refused before
+	} {
+		if got := splitPattern(path); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
 	}
 }
