@@ -20,7 +20,7 @@ import (
 
 // processElsewhere starts a process in a network namespace of its own, where the
 // loopback is up and has passed some packets.
-func processElsewhere(t *testing.T) *exec.Cmd {
+func processElsewhere(t testing.TB) *exec.Cmd {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to make a network namespace")
@@ -278,4 +278,11 @@ func TestSplitPattern(t *testing.T) {
 			t.Errorf("%s: %q, want %q", path, got, want)
 		}
 	}
+}
+
+// What another namespace costs, beside the program's own.
+func BenchmarkNetdevNetns(b *testing.B) {
+	cfg := DefaultConfig()
+	cfg.Netdev.Netns = []string{fmt.Sprintf("/proc/%d/ns/net", processElsewhere(b).Process.Pid)}
+	benchmarkCollect(b, make1(b, "netdev", cfg))
 }

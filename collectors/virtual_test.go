@@ -212,3 +212,10 @@ func FuzzDeviceType(f *testing.F) {
 		}
 	})
 }
+
+// What it costs to decide, on this host's interfaces.
+func BenchmarkVirtual(b *testing.B) {
+	cfg := DefaultConfig()
+	cfg.Net.IgnoreVirtual = true
+	benchmarkCollect(b, make1(b, "netdev", cfg))
+}
