@@ -258,8 +258,11 @@ func (r *netnsReader) visitOne(n *netns) error {
 	}
 	err = unix.Setns(fd, unix.CLONE_NEWNET)
 	unix.Close(fd)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("to enter it takes CAP_SYS_ADMIN: setns: %w", err)
+	case err != nil:
+		return &fs.PathError{Op: "setns", Path: n.path, Err: err}
 	}
 	defer r.route.Close() // it is of this namespace
 	n.links, err = r.route.Links(n.links)
