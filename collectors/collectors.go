@@ -53,6 +53,7 @@ type Config struct {
 	Infiniband  InfinibandConfig
 	Interrupts  InterruptsConfig
 	IPVS        IPVSConfig
+	Net         NetConfig
 	Netclass    NetclassConfig
 	Netdev      NetdevConfig
 	Netstat     NetstatConfig

@@ -43,6 +43,8 @@ type FilesystemConfig struct {
 
 	MountTimeout time.Duration // how long a mount may take to answer
 	Workers      int           // how many that may be slow are asked at the same time
+
+	Duplicates bool // show each mount of what is mounted in several places
 }
 
 type filesystem struct {
@@ -52,6 +54,8 @@ type filesystem struct {
 	ofSelf        *hostfs.File // where those cannot be read: the process' own
 	text          []byte       // of mounts
 	mounts        []*mount     // that pass the filters
+	duplicates    bool         // whether all are shown
+	twins         [][]*mount   // of mounts, those of which one is shown
 	statter       statter
 }
 
@@ -67,7 +71,8 @@ func newFilesystem(c Config) (Collector, error) {
 	}
 	return &filesystem{
 		points: points, types: types, host: c.FS,
-		ofInit: c.FS.ProcFile("1/mountinfo"), ofSelf: c.FS.ProcFile("self/mountinfo"),
+		duplicates: f.Duplicates,
+		ofInit:     c.FS.ProcFile("1/mountinfo"), ofSelf: c.FS.ProcFile("self/mountinfo"),
 		statter: newStatter(f.MountTimeout, f.Workers, c.Log),
 	}, nil
 }
@@ -78,7 +83,11 @@ func (f *filesystem) Collect(ctx context.Context, w *expo.Writer) error {
 		return err
 	}
 	f.statter.run(ctx, f.mounts)
+	hideTwins(f.twins)
 	for _, m := range f.mounts {
+		if m.hidden {
+			continue
+		}
 		var failed uint64
 		if m.problem != "" {
 			failed = 1
@@ -86,6 +95,9 @@ func (f *filesystem) Collect(ctx context.Context, w *expo.Writer) error {
 		w.Uint(filesystemError, failed, m.source, m.problem, m.fstype, m.point)
 	}
 	for _, m := range f.mounts {
+		if m.hidden {
+			continue
+		}
 		var readonly uint64
 		if m.readonly {
 			readonly = 1
@@ -104,12 +116,12 @@ func (f *filesystem) Collect(ctx context.Context, w *expo.Writer) error {
 		{filesystemPurgeable, func(*mount) float64 { return 0 }},
 	} {
 		for _, m := range f.mounts {
-			if m.problem == "" {
+			if m.problem == "" && !m.hidden {
 				w.Sample(g.family, g.value(m), m.source, m.problem, m.fstype, m.point)
 			}
 		}
 	}
-	for _, m := range f.mounts {
+	for _, m := range f.mounts { // the hidden as well: it tells what is mounted where
 		if m.problem == "" {
 			w.Uint(filesystemMount, 1, m.source, m.major, m.minor, m.point)
 		}
@@ -147,7 +159,10 @@ func (f *filesystem) list() error {
 		return fmt.Errorf("%s: %w", file.Path(), err)
 	}
 	f.text = append(f.text[:0], b...)
-	f.mounts = f.choose(all)
+	f.mounts, f.twins = f.choose(all), nil
+	if !f.duplicates {
+		f.twins = twinsOf(f.mounts)
+	}
 	f.statter.arrange(f.mounts)
 	return nil
 }

@@ -76,7 +76,7 @@ func testFilesystemFUSE(t *testing.T) {
 	fs.Root = "/"
 	cfg := on(hostfs.FS{Proc: fs.Proc, Sys: "/sys", Root: "/"})
 	cfg.Filesystem.MountPointsExclude, cfg.Filesystem.MountPointsInclude = "", "^"+dir
-	cfg.Filesystem.MountTimeout = 300 * time.Millisecond
+	cfg.Filesystem.MountTimeout, cfg.Filesystem.Duplicates = 300*time.Millisecond, true
 	c := make1(t, "filesystem", cfg)
 	labels := func(name, problem string) string {
 		source, fstype := "never", "fuse"

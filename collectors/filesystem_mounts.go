@@ -35,6 +35,7 @@ type mount struct {
 	readonly       bool
 	covered        bool // by another mount in the same place
 	prompt         bool // statfs of it cannot hang
+	hidden         bool // another stands for it: see hideTwins
 
 	job     *statJob // by which it is asked, unless prompt
 	place   int      // in the job's paths

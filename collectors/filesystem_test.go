@@ -358,7 +358,7 @@ func TestFilesystemShared(t *testing.T) {
 51 27 0:50 / /b rw - nfs4 server:/ rw
 52 27 0:50 / /c ro - nfs4 server:/ rw
 53 27 0:50 /sub /d rw - nfs4 server:/ rw
-`, nil)
+`, func(c *Config) { c.Filesystem.Duplicates = true })
 	fake.fails["/host/a"] = unix.EACCES
 	v := values(t, render(t, f))
 	for point, problem := range map[string]string{"/a": "permission denied", "/b": "", "/c": "", "/d": ""} {

@@ -15,9 +15,31 @@ import (
 // exposition unreadable.
 type foreign interface{ foreign() }
 
+// Reserve says that families of these names, as they are spelt in the TYPE lines of
+// a format, are written into the same exposition by others, such as the metrics of
+// the program itself. Foreign collectors give way to them too. It may be called
+// while scrapes run.
+func (s *Set) Reserve(f expo.Format, names []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	reserved := maps.Clone(s.reserved[f]) // those that run go on with the old one
+	if reserved == nil {
+		reserved = make(map[string]bool)
+	}
+	for _, name := range names {
+		reserved[name] = true
+	}
+	s.reserved[f] = reserved
+}
+
+// taken tells whether the scrape itself, or who reserved the name, has a family.
+func (p *pass) taken(name string) bool {
+	return name == scrapeDuration.Name() || name == scrapeSuccess.Name() || p.reserved[name]
+}
+
 // settleForeign takes out of the foreign units' text the families that other
-// units, or the scrape itself, have written too. Called under p.mu, when the pass
-// is finished.
+// units, the scrape itself or the program have written too. Called under p.mu, when
+// the pass is finished.
 func (p *pass) settleForeign(s *Set) {
 	for i, u := range p.units {
 		w := p.outcome[i].w
@@ -26,7 +48,7 @@ func (p *pass) settleForeign(s *Set) {
 		}
 		clash := make(map[string]bool) // false: no one else has it yet
 		for name := range families(w.Bytes()) {
-			clash[string(name)] = string(name) == scrapeDuration.Name() || string(name) == scrapeSuccess.Name()
+			clash[string(name)] = p.taken(string(name))
 		}
 		for j := range p.outcome {
 			o := p.outcome[j].w
@@ -43,7 +65,7 @@ func (p *pass) settleForeign(s *Set) {
 		if len(clash) > 0 {
 			dropFamilies(w, clash)
 			p.outcome[i].ok = false
-			s.say(u, fmt.Errorf("left out, because other collectors have families of these names: %s", strings.Join(slices.Sorted(maps.Keys(clash)), ", ")))
+			s.say(u, fmt.Errorf("left out, because other collectors or the program itself have families of these names: %s", strings.Join(slices.Sorted(maps.Keys(clash)), ", ")))
 		}
 	}
 }

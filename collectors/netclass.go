@@ -136,9 +136,13 @@ func newNetclass(c Config) (Collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &netclass{cfg: c.Netclass, log: c.Log, sysfs: newNetclassSysfs(c.FS, filter), now: time.Now}
+	virtual, err := c.virtual()
+	if err != nil {
+		return nil, err
+	}
+	n := &netclass{cfg: c.Netclass, log: c.Log, sysfs: newNetclassSysfs(c.FS, filter, virtual), now: time.Now}
 	if c.FS.Live() {
-		n.netlink = newNetclassNetlink(c.FS, c.linkSource(), filter, c.Netclass.Netlink)
+		n.netlink = newNetclassNetlink(c.FS, c.linkSource(), filter, virtual, c.Netclass.Netlink)
 	}
 	if c.Netclass.Netlink && c.Netclass.WithStats {
 		n.counted = netdevRowsOf(netdevDetailed)

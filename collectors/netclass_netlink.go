@@ -22,10 +22,11 @@ import (
 )
 
 type netclassNetlink struct {
-	host   hostfs.FS
-	links  *links
-	filter *Filter
-	asIs   bool // what netlink says, not what sysfs would
+	host    hostfs.FS
+	links   *links
+	filter  *Filter
+	virtual *virtualLinks
+	asIs    bool // what netlink says, not what sysfs would
 
 	interfaces []netInterface // as last read
 	fixed      map[int32]*fixedFields
@@ -54,8 +55,8 @@ var fixedPlaces = [...]int{netAddressAssign, netDeviceID, netNameAssign}
 // changed: an address that is set to what it was changes where it is from.
 const fixedAge = 10 * time.Minute
 
-func newNetclassNetlink(host hostfs.FS, links *links, filter *Filter, asIs bool) *netclassNetlink {
-	return &netclassNetlink{host: host, links: links, filter: filter, asIs: asIs, fixed: make(map[int32]*fixedFields), now: time.Now}
+func newNetclassNetlink(host hostfs.FS, links *links, filter *Filter, virtual *virtualLinks, asIs bool) *netclassNetlink {
+	return &netclassNetlink{host: host, links: links, filter: filter, virtual: virtual, asIs: asIs, fixed: make(map[int32]*fixedFields), now: time.Now}
 }
 
 // errOtherView says that sysfs shows other interfaces than netlink.
@@ -69,9 +70,10 @@ func (n *netclassNetlink) read(links []netlink.Link) ([]netInterface, error) {
 		return nil, errOtherView
 	}
 	n.interfaces = n.interfaces[:0]
+	n.virtual.look(links)
 	for i := range links {
 		l := &links[i]
-		if !n.filter.Keep(l.Name) {
+		if !n.filter.Keep(l.Name) || !n.virtual.keep(l.Name) {
 			continue
 		}
 		f, err := n.fixedOf(l)

@@ -16,6 +16,8 @@ const mostHeldInterfaces = 64
 type netclassSysfs struct {
 	host       hostfs.FS
 	filter     *Filter
+	virtual    *virtualLinks
+	names      []string // in the folder
 	held       map[string]*interfaceFiles
 	texts      hostfs.Interner
 	interfaces []netInterface // as last read
@@ -33,8 +35,8 @@ type interfaceFiles struct {
 	seen    bool // in the scrape at hand
 }
 
-func newNetclassSysfs(host hostfs.FS, filter *Filter) *netclassSysfs {
-	return &netclassSysfs{host: host, filter: filter, held: make(map[string]*interfaceFiles)}
+func newNetclassSysfs(host hostfs.FS, filter *Filter, virtual *virtualLinks) *netclassSysfs {
+	return &netclassSysfs{host: host, filter: filter, virtual: virtual, held: make(map[string]*interfaceFiles)}
 }
 
 // read reads all interfaces that the filter keeps. One that vanishes meanwhile is
@@ -47,19 +49,25 @@ func (s *netclassSysfs) read() ([]netInterface, error) {
 		}
 		return nil, absent(err)
 	}
-	s.interfaces = s.interfaces[:0]
+	s.interfaces, s.names = s.interfaces[:0], s.names[:0]
 	for _, e := range entries {
-		if e.Type().IsRegular() || !s.filter.Keep(e.Name()) { // bonding_masters is a file
+		if !e.Type().IsRegular() { // bonding_masters is a file
+			s.names = append(s.names, e.Name())
+		}
+	}
+	s.virtual.lookAtFiles(s.names)
+	for _, name := range s.names {
+		if !s.filter.Keep(name) || !s.virtual.keep(name) {
 			continue
 		}
-		files := s.held[e.Name()]
+		files := s.held[name]
 		if files == nil {
-			files = newInterfaceFiles(s.host.SysPath("class/net/" + e.Name()))
-			s.held[e.Name()] = files
+			files = newInterfaceFiles(s.host.SysPath("class/net/" + name))
+			s.held[name] = files
 		}
 		files.seen = true
 		if k, ok := files.read(&s.texts); ok {
-			k.name = e.Name()
+			k.name = name
 			s.interfaces = append(s.interfaces, k)
 		}
 		if len(entries) > mostHeldInterfaces {

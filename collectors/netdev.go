@@ -6,6 +6,7 @@ package collectors
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -79,21 +80,28 @@ type NetdevConfig struct {
 	Detailed      bool   // the kernel's counters one by one
 	Netlink       bool   // ask rtnetlink and not /proc/net/dev
 	LabelIfalias  bool   // put the interface's alias on each series
+
+	// Other network namespaces to tell of, by a label netns: names below /run/netns,
+	// paths as /proc/1234/ns/net, or patterns (path.Match) of such.
+	Netns []string
 }
 
 type netdev struct {
 	cfg       NetdevConfig
 	filter    *Filter
+	virtual   *virtualLinks
 	rows      []netdevRow
 	links     *links
 	file      *netdevFileReader // nil: rtnetlink is asked
+	live      bool              // whether rtnetlink tells of the interfaces of file
 	devices   []netDevice
 	addresses addressReader
+	netns     *netnsReader // nil: of no other namespace
 }
 
 // netDevice is an interface and what it counted.
 type netDevice struct {
-	labels [2]string // name and alias
+	labels [3]string // name, and of alias and namespace what is wanted
 	stats  *netlink.Stats
 }
 
@@ -102,7 +110,11 @@ func newNetdev(c Config) (Collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &netdev{cfg: c.Netdev, filter: filter, links: c.linkSource()}
+	virtual, err := c.virtual()
+	if err != nil {
+		return nil, err
+	}
+	n := &netdev{cfg: c.Netdev, filter: filter, virtual: virtual, links: c.linkSource(), live: c.FS.Live()}
 	set := netdevPlain
 	// A captured tree without the file: node_exporter's numbers are the live kernel's then.
 	if !c.Netdev.Netlink || !c.FS.Live() && exists(c.FS.ProcPath("net/dev")) {
@@ -116,6 +128,14 @@ func newNetdev(c Config) (Collector, error) {
 	if c.Netdev.LabelIfalias {
 		for i := range n.rows {
 			n.rows[i].family = n.rows[i].family.With("ifalias")
+		}
+	}
+	if len(c.Netdev.Netns) > 0 {
+		if n.netns, err = newNetnsReader(c.FS, c.Netdev.Netns); err != nil {
+			return nil, err
+		}
+		for i := range n.rows {
+			n.rows[i].family = n.rows[i].family.With("netns")
 		}
 	}
 	return n, nil
@@ -136,12 +156,13 @@ func netdevRowsOf(set netdevSet) []netdevRow {
 func (n *netdev) Collect(ctx context.Context, w *expo.Writer) error {
 	n.devices = n.devices[:0]
 	var table *linkTable
-	if n.file == nil || n.cfg.AddressInfo {
+	if n.file == nil || n.cfg.AddressInfo || n.virtual != nil && n.live {
 		var err error
 		if table, err = n.links.take(ctx); err != nil {
 			return err
 		}
 		defer table.release()
+		n.virtual.look(table.links)
 	}
 	if n.file != nil {
 		if err := n.fromFile(); err != nil {
@@ -152,7 +173,12 @@ func (n *netdev) Collect(ctx context.Context, w *expo.Writer) error {
 	}
 	labels := 1
 	if n.cfg.LabelIfalias {
-		labels = 2
+		labels++
+	}
+	var elsewhere error
+	if n.netns != nil {
+		labels++
+		elsewhere = n.fromNetns(ctx)
 	}
 	for _, r := range n.rows {
 		for i := range n.devices {
@@ -165,16 +191,47 @@ func (n *netdev) Collect(ctx context.Context, w *expo.Writer) error {
 		}
 	}
 	if n.cfg.AddressInfo {
-		return n.addresses.write(w, table.links, n.filter)
+		return errors.Join(n.addresses.write(w, table.links, n.keep), elsewhere)
 	}
-	return nil
+	return elsewhere
 }
+
+// add adds a device; netns is empty for those of this process' own namespace.
+func (n *netdev) add(name, alias, netns string, stats *netlink.Stats) {
+	d := netDevice{[3]string{name}, stats}
+	at := 1
+	if n.cfg.LabelIfalias {
+		d.labels[at] = alias
+		at++
+	}
+	if n.netns != nil {
+		d.labels[at] = netns
+	}
+	n.devices = append(n.devices, d)
+}
+
+// fromNetns gathers the devices of other namespaces. Virtual ones are not left out
+// there: a pod's own interface is one.
+func (n *netdev) fromNetns(ctx context.Context) error {
+	spaces, err := n.netns.read(ctx)
+	for _, space := range spaces {
+		for i := range space.links {
+			if l := &space.links[i]; l.Has(unix.IFLA_STATS64) && n.filter.Keep(l.Name) {
+				n.add(l.Name, strings.TrimSpace(l.Alias), space.label, &l.Stats)
+			}
+		}
+	}
+	return err
+}
+
+// keep tells whether an interface is shown.
+func (n *netdev) keep(name string) bool { return n.filter.Keep(name) && n.virtual.keep(name) }
 
 // fromLinks gathers the devices out of rtnetlink's answer.
 func (n *netdev) fromLinks(links []netlink.Link) {
 	for i := range links {
-		if l := &links[i]; l.Has(unix.IFLA_STATS64) && n.filter.Keep(l.Name) {
-			n.devices = append(n.devices, netDevice{[2]string{l.Name, strings.TrimSpace(l.Alias)}, &l.Stats})
+		if l := &links[i]; l.Has(unix.IFLA_STATS64) && n.keep(l.Name) {
+			n.add(l.Name, strings.TrimSpace(l.Alias), "", &l.Stats)
 		}
 	}
 }
@@ -185,16 +242,23 @@ func (n *netdev) fromFile() error {
 	if err != nil {
 		return err
 	}
+	if n.virtual != nil && !n.live {
+		var names []string
+		for i := range lines {
+			names = append(names, lines[i].name)
+		}
+		n.virtual.lookAtFiles(names)
+	}
 	for i := range lines {
 		l := &lines[i]
-		if !n.filter.Keep(l.name) {
+		if !n.keep(l.name) {
 			continue
 		}
-		d := netDevice{[2]string{l.name, ""}, &l.stats}
+		alias := ""
 		if n.cfg.LabelIfalias {
-			d.labels[1] = n.file.alias(l.name)
+			alias = n.file.alias(l.name)
 		}
-		n.devices = append(n.devices, d)
+		n.add(l.name, alias, "", &l.stats)
 	}
 	return nil
 }

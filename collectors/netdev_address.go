@@ -26,8 +26,8 @@ type addressText struct {
 	address, bits, scope string
 }
 
-// write writes the addresses of the interfaces that filter keeps.
-func (a *addressReader) write(w *expo.Writer, links []netlink.Link, filter *Filter) error {
+// write writes the addresses of the interfaces to be kept.
+func (a *addressReader) write(w *expo.Writer, links []netlink.Link, keep func(name string) bool) error {
 	var err error
 	if a.addrs, err = a.route.Addrs(a.addrs); err != nil {
 		return fmt.Errorf("list of addresses: %w", err)
@@ -35,7 +35,7 @@ func (a *addressReader) write(w *expo.Writer, links []netlink.Link, filter *Filt
 	a.texts = slices.Grow(a.texts[:0], len(a.addrs))[:len(a.addrs)]
 	at := 0 // in links: addresses of one interface come together
 	for i, addr := range a.addrs {
-		if at = linkAt(links, at, addr.Index); at == len(links) || !filter.Keep(links[at].Name) {
+		if at = linkAt(links, at, addr.Index); at == len(links) || !keep(links[at].Name) {
 			continue
 		}
 		t := &a.texts[i]

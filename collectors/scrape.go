@@ -75,6 +75,8 @@ type Set struct {
 	begun   atomic.Uint64 // passes
 	gap     time.Duration // passGap
 	last    time.Time     // when the last pass begins or began
+
+	reserved [2]map[string]bool // by expo.Format: names that others write; see Reserve
 }
 
 // Collections is how many times the collectors were run: fewer than the requests
@@ -205,6 +207,8 @@ type pass struct {
 	undone atomic.Int64  // units not back yet
 	helper atomic.Int64  // place up to which a worker was replaced
 
+	reserved map[string]bool // names of families that others write; only read
+
 	mu       sync.Mutex
 	finished bool
 	outcome  []outcome // by unit
@@ -226,7 +230,7 @@ type outcome struct {
 
 // begin starts a pass, under s.mu. Its collectors are told when it will end.
 func (s *Set) begin(k key, units []*unit, deadline time.Duration) *pass {
-	p := &pass{key: k, units: units, begun: s.now(), done: make(chan struct{}), outcome: make([]outcome, len(units))}
+	p := &pass{key: k, units: units, begun: s.now(), done: make(chan struct{}), outcome: make([]outcome, len(units)), reserved: s.reserved[k.format]}
 	p.ctx, p.cancel = context.WithTimeout(context.Background(), deadline)
 	p.undone.Store(int64(len(units)))
 	s.running[k] = p

@@ -6,7 +6,8 @@ package collectors
 //
 // A file that cannot be used costs nothing else: it is logged once, its metrics
 // are left out and node_textfile_scrape_error is 1. Reading one file is in
-// textfile_read.go, putting them together in textfile_merge.go.
+// textfile_read.go, putting them together in textfile_merge.go, telling of each one
+// in textfile_files.go.
 
 import (
 	"context"
@@ -30,6 +31,7 @@ var (
 // TextfileConfig configures the textfile collector.
 type TextfileConfig struct {
 	Directories []string // folders of *.prom files, or patterns (path.Match) of such folders
+	FileMetrics bool     // also what became of each file
 }
 
 // maxTextfiles bounds what is read of all files together, in bytes: some 80,000
@@ -38,6 +40,7 @@ const maxTextfiles = 8 << 20
 
 type textfile struct {
 	folders []string
+	perFile bool
 	log     *slog.Logger
 	now     func() time.Time
 
@@ -46,6 +49,8 @@ type textfile struct {
 	refused  []textFailure       // what could not be put together
 	text     [2][]byte           // families, by expo.Format; nil: not rendered yet
 	said     map[string]string   // failures that were logged, by path
+
+	duplicates map[string]int // by path: series left out; only with perFile
 }
 
 // textFailure is a file, or a folder of files, that could not be used in full.
@@ -55,7 +60,7 @@ type textFailure struct {
 }
 
 func newTextfile(c Config) (Collector, error) {
-	return &textfile{folders: c.Textfile.Directories, log: c.Log, now: time.Now}, nil
+	return &textfile{folders: c.Textfile.Directories, perFile: c.Textfile.FileMetrics, log: c.Log, now: time.Now}, nil
 }
 
 // foreign says that others chose the names of these families.
@@ -67,6 +72,9 @@ func (t *textfile) Collect(_ context.Context, w *expo.Writer) error {
 	if t.refresh(paths) {
 		t.families, t.refused = mergeTextfiles(t.files)
 		t.text = [2][]byte{}
+		if t.perFile {
+			t.duplicates = duplicateSeries(t.files, t.families)
+		}
 	}
 	if t.text[w.Format()] == nil {
 		var err error
@@ -91,6 +99,9 @@ func (t *textfile) Collect(_ context.Context, w *expo.Writer) error {
 		failed = 1
 	}
 	w.Sample(textfileError, failed)
+	if t.perFile {
+		t.writeFiles(w, failures)
+	}
 	return nil
 }
 

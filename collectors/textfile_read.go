@@ -114,7 +114,7 @@ func parsePromFile(b []byte) (map[string]*dto.MetricFamily, error) {
 		return nil, err
 	}
 	for name, f := range families {
-		if name == textfileMtime.Name() || name == textfileError.Name() {
+		if textfileFamilies[name] {
 			return nil, fmt.Errorf("%s is what this collector says itself", name)
 		}
 		for _, m := range f.Metric {

@@ -198,4 +198,5 @@ func (f *flags) collectorFlags() {
 	f.hardwareFlags()
 	f.storageFlags()
 	f.systemFlags()
+	f.beyondFlags()
 }

@@ -40,7 +40,7 @@ func agentOf(t *testing.T, args ...string) *nodeagent.Agent {
 func hostFlags(dir string) []string {
 	return append([]string{
 		"--path.procfs=" + dir + "/proc", "--path.sysfs=" + dir + "/sys", "--path.rootfs=" + dir, "--path.udev.data=" + dir + "/udev",
-		"--collector.textfile.directory=" + dir + "/textfile", "--collector.cpu.info", "--collector.cpu.info.flags-include=avx",
+		"--collector.textfile.directory=" + dir + "/textfile", "--collector.textfile.file-metrics", "--collector.cpu.info", "--collector.cpu.info.flags-include=avx",
 		"--collector.cpu.info.bugs-include=.", "--collector.stat.softirq", "--web.disable-exporter-metrics",
 		"--collector.cpu_vulnerabilities", "--collector.drm", "--collector.pcidevice", "--collector.pcidevice.names",
 	}, slices.Concat(networkHostFlags(dir), storageHostFlags(), systemHostFlags())...)
@@ -48,7 +48,7 @@ func hostFlags(dir string) []string {
 
 // volatile are the values that differ from run to run: clocks, this kernel's
 // name, this build, the file system that the tree was unpacked on.
-var volatile = regexp.MustCompile(`(?m)^((?:node_scrape_collector_duration_seconds|node_time_seconds|node_time_zone_offset_seconds|node_textfile_mtime_seconds|node_filesystem_(?:avail|free|size|purgeable)_bytes|node_filesystem_files(?:_free)?)(?:\{.*\})?|node_exporter_build_info).*$`)
+var volatile = regexp.MustCompile(`(?m)^((?:node_scrape_collector_duration_seconds|node_time_seconds|node_time_zone_offset_seconds|node_textfile_(?:mtime|file_age)_seconds|node_filesystem_(?:avail|free|size|purgeable)_bytes|node_filesystem_files(?:_free)?)(?:\{.*\})?|node_exporter_build_info).*$`)
 
 // TestGolden is everything that the program says of a known host.
 func TestGolden(t *testing.T) {

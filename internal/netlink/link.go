@@ -26,11 +26,13 @@ type Link struct {
 	Alias     string
 	Address   string // of the link layer, as aa:bb:..; empty where it has none
 	Broadcast string
+	Kind      string // of driver, as ip-link(8) names it: veth, bridge ...; hardware has none
 
 	MTU         uint32 // bytes
 	TxQueueLen  uint32 // packets
 	Group       uint32
 	Lower       int32 // index of the interface below; its own where there is none
+	Master      int32 // index of the bridge or bond that it is a port of; 0 for none
 	OperState   uint8 // RFC 2863: see OperStates
 	LinkMode    uint8
 	Carrier     uint8
@@ -171,6 +173,10 @@ func parseLink(b []byte, l *Link) error {
 			if l.AltNames, err = parseAltNames(a.value, old.AltNames); err != nil {
 				return err
 			}
+		case unix.IFLA_LINKINFO:
+			if l.Kind, err = parseKind(a.value, old.Kind); err != nil {
+				return err
+			}
 		case unix.IFLA_STATS64:
 			l.Stats = parseStats(a.value)
 		case unix.IFLA_MTU:
@@ -181,6 +187,8 @@ func parseLink(b []byte, l *Link) error {
 			l.Group = a.uint32()
 		case unix.IFLA_LINK:
 			l.Lower = int32(a.uint32())
+		case unix.IFLA_MASTER:
+			l.Master = int32(a.uint32())
 		case unix.IFLA_OPERSTATE:
 			l.OperState = a.uint8()
 		case unix.IFLA_LINKMODE:
@@ -203,6 +211,21 @@ func parseLink(b []byte, l *Link) error {
 		return fmt.Errorf("netlink: link %d has no name", l.Index)
 	}
 	return nil
+}
+
+// parseKind reads what the driver says of a link, of which the kind is wanted.
+func parseKind(b []byte, old string) (string, error) {
+	for len(b) > 0 {
+		a, rest, err := nextAttr(b)
+		if err != nil {
+			return "", err
+		}
+		if a.typ == unix.IFLA_INFO_KIND {
+			return reuse(old, a.text()), nil
+		}
+		b = rest
+	}
+	return "", nil
 }
 
 // parseAltNames reads the list of properties, of which only names exist so far.

@@ -60,6 +60,8 @@ func vethBody() []byte {
 		attribute(unix.IFLA_ADDRESS, 2, 0, 0xab, 0, 0, 1),
 		attribute(unix.IFLA_BROADCAST, 255, 255, 255, 255, 255, 255),
 		attribute(unix.IFLA_LINK, u32(9)...),
+		attribute(unix.IFLA_MASTER, u32(4)...),
+		attribute(unix.IFLA_LINKINFO, append(attribute(unix.IFLA_INFO_SLAVE_KIND, text("bridge")...), attribute(unix.IFLA_INFO_KIND, text("veth")...)...)...),
 		attribute(unix.IFLA_IFALIAS, text("to the rack")...),
 		attribute(unix.IFLA_STATS64, stats...),
 		attribute(unix.IFLA_PROP_LIST|unix.NLA_F_NESTED, props...),
@@ -77,7 +79,7 @@ func TestParseLink(t *testing.T) {
 	want := Link{
 		Index: 7, Type: unix.ARPHRD_ETHER, Flags: unix.IFF_UP | unix.IFF_RUNNING | unix.IFF_LOWER_UP | unix.IFF_BROADCAST,
 		Name: "veth7", AltNames: []string{"uplink", "enp0s1"}, Alias: "to the rack",
-		Address: "02:00:ab:00:00:01", Broadcast: "ff:ff:ff:ff:ff:ff",
+		Address: "02:00:ab:00:00:01", Broadcast: "ff:ff:ff:ff:ff:ff", Kind: "veth", Master: 4,
 		MTU: 1500, TxQueueLen: 1000, Group: 3, Lower: 9, OperState: 6, LinkMode: 1, Carrier: 1, Promiscuity: 2,
 		CarrierChanges: 5, CarrierUp: 3, CarrierDown: 2,
 	}
@@ -126,6 +128,7 @@ func TestParseBad(t *testing.T) {
 		"cut attribute":   linkBody(0, 1, 0, name, []byte{8, 0, 1}),
 		"attribute of 3":  linkBody(0, 1, 0, name, []byte{3, 0, 1, 0}),
 		"attribute of 99": linkBody(0, 1, 0, name, []byte{99, 0, 1, 0}),
+		"cut kind":        linkBody(0, 1, 0, name, attribute(unix.IFLA_LINKINFO, 9, 0, 0)),
 		"cut name list":   linkBody(0, 1, 0, name, attribute(unix.IFLA_PROP_LIST, 9, 0, 0)),
 	} {
 		if err := parseLink(b, &Link{}); err == nil {

@@ -4,6 +4,7 @@
 package nodeagent
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/version"
 
 	"watchpost/collectors"
@@ -101,10 +103,43 @@ func (a *Agent) Count(metrics ...prometheus.Collector) {
 
 // Metrics is the handler for the metrics path. To be called once.
 func (a *Agent) Metrics() http.Handler {
-	return serve.Metrics(serve.MetricsConfig{
+	h := serve.Metrics(serve.MetricsConfig{
 		Scraper: a, Self: a.counts, Labels: a.cfg.Labels, HideSelf: a.cfg.HideSelf,
 		MaxRequests: a.cfg.MaxRequests, Ceiling: a.cfg.Ceiling, Log: a.cfg.Log,
 	})
+	for _, f := range []expo.Format{expo.Text, expo.OpenMetrics} {
+		a.set.Reserve(f, a.ownFamilies(f))
+	}
+	return h
+}
+
+// ownFamilies are the names of the families that are not the collectors', as a
+// format spells them. The handler's are registered when it has been made.
+func (a *Agent) ownFamilies(f expo.Format) (names []string) {
+	text := new(bytes.Buffer)
+	a.about(f, func(b []byte) bool { text.Write(b); return true })
+	if !a.cfg.HideSelf {
+		families, err := a.counts.Gather()
+		if err != nil {
+			a.cfg.Log.Debug("The metrics of this program are not complete", "err", err)
+		}
+		for _, mf := range families {
+			if f == expo.OpenMetrics {
+				_, err = expfmt.MetricFamilyToOpenMetrics(text, mf)
+			} else {
+				_, err = expfmt.MetricFamilyToText(text, mf)
+			}
+			if err != nil {
+				a.cfg.Log.Debug("A metric of this program cannot be written", "family", mf.GetName(), "err", err)
+			}
+		}
+	}
+	for sc := expo.NewScanner(text.Bytes()); sc.Next(); {
+		if l := sc.Line(); l.Kind == expo.TypeLine {
+			names = append(names, string(l.Name))
+		}
+	}
+	return names
 }
 
 // Scrape implements serve.Scraper. The query's collect[] and exclude[] choose
