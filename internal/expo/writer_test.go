@@ -236,46 +236,6 @@ func TestCleanName(t *testing.T) {
 	}
 }
 
-// The steady state of a scrape: a Writer that has seen its size.
-func BenchmarkSample(b *testing.B) {
-	var w Writer
-	b.ReportAllocs()
-	fill := func() {
-		w.Reset(Text)
-		for _, cpu := range [...]string{"0", "1", "2", "3", "4", "5", "6", "7"} {
-			for _, mode := range [...]string{"user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"} {
-				w.Sample(cpuSeconds, 123456, cpu, mode)
-			}
-		}
-	}
-	fill()
-	b.SetBytes(int64(len(w.Bytes())))
-	for b.Loop() {
-		fill()
-	}
-	b.ReportMetric(64, "samples/op")
-}
-
-// The same with values that have a fraction, where strconv does most of the work.
-func BenchmarkSampleFraction(b *testing.B) {
-	var w Writer
-	b.ReportAllocs()
-	fill := func() {
-		w.Reset(Text)
-		for _, cpu := range [...]string{"0", "1", "2", "3", "4", "5", "6", "7"} {
-			for _, mode := range [...]string{"user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"} {
-				w.Sample(cpuSeconds, 123456.78, cpu, mode)
-			}
-		}
-	}
-	fill()
-	b.SetBytes(int64(len(w.Bytes())))
-	for b.Loop() {
-		fill()
-	}
-	b.ReportMetric(64, "samples/op")
-}
-
 // Series of one family may have different labels; they share its header.
 func TestWith(t *testing.T) {
 	var w Writer
@@ -287,4 +247,29 @@ func TestWith(t *testing.T) {
 	if got := string(w.Bytes()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
+}
+
+// The steady state of a scrape: a Writer that has seen its size.
+func BenchmarkSample(b *testing.B) { benchmarkSample(b, 123456) }
+
+// The same with values that have a fraction, where strconv does most of the work.
+func BenchmarkSampleFraction(b *testing.B) { benchmarkSample(b, 123456.78) }
+
+func benchmarkSample(b *testing.B, v float64) {
+	var w Writer
+	b.ReportAllocs()
+	fill := func() {
+		w.Reset(Text)
+		for _, cpu := range [...]string{"0", "1", "2", "3", "4", "5", "6", "7"} {
+			for _, mode := range [...]string{"user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"} {
+				w.Sample(cpuSeconds, v, cpu, mode)
+			}
+		}
+	}
+	fill()
+	b.SetBytes(int64(len(w.Bytes())))
+	for b.Loop() {
+		fill()
+	}
+	b.ReportMetric(64, "samples/op")
 }
