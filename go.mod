@@ -27,7 +27,6 @@ require (
 	golang.org/x/net v0.61.0
 	golang.org/x/sys v0.49.0
 	gopkg.in/natefinch/lumberjack.v2 v2.2.1
-	gopkg.in/yaml.v3 v3.0.1
 	k8s.io/client-go v0.37.0
 	k8s.io/klog/v2 v2.140.0
 )

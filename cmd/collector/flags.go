@@ -206,6 +206,7 @@ func (f *flags) options(log *slog.Logger) (options, error) {
 	if *f.standalone {
 		o.node = &nodeOptions{host: f.host, web: f.app.Server(log)}
 		o.node.web.Program, o.node.web.Addresses, o.node.web.SystemdSocket = "node-agent", []string{*f.nodeListen}, false
+		o.node.web.AddressFlag = "--standalone.node-address"
 	}
 	external, err := externalURL(*f.externalURL, o.web.Addresses)
 	if err != nil {

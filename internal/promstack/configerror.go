@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"github.com/prometheus/prometheus/config"
-	"gopkg.in/yaml.v3"
+	"go.yaml.in/yaml/v3"
 )
 
 // ConfigError is what is wrong with a configuration file.

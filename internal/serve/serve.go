@@ -5,6 +5,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,7 @@ type Config struct {
 	Version string // its version, for the landing page
 
 	Addresses     []string // host:port, unix:/path/to/socket or vsock://:port
+	AddressFlag   string   // the flag that sets them, for errors; "" is --web.listen-address
 	SystemdSocket bool     // listen on the sockets that systemd passes instead
 	WebConfigFile string   // exporter-toolkit's file for TLS and authentication; "" is neither
 	Pprof         bool     // serve /debug/pprof/
@@ -158,7 +160,7 @@ func (s *Server) Listen() error {
 		l, err := listen(a)
 		if err != nil {
 			s.close()
-			return fmt.Errorf("cannot listen on %s: %w; free it or choose another with --web.listen-address", a, err)
+			return fmt.Errorf("cannot listen on %s: %w; free it or choose another with %s", a, err, cmp.Or(s.cfg.AddressFlag, "--web.listen-address"))
 		}
 		s.listeners = append(s.listeners, l)
 	}

@@ -380,7 +380,7 @@ func TestCollectorMistakes(t *testing.T) {
 		{"value", []string{"--storage.tsdb.retention.time=long"}, 2, "long"},
 		{"check", []string{"check", "config", broken}, 2, broken + ":5: "},
 		{"address", []string{"--web.listen-address=" + taken.Addr().String()}, 1, "cannot listen on " + taken.Addr().String()},
-		{"node's address", []string{"--standalone", "--standalone.node-address=" + taken.Addr().String()}, 1, "cannot listen on " + taken.Addr().String()},
+		{"node's address", []string{"--standalone", "--standalone.node-address=" + taken.Addr().String()}, 1, "choose another with --standalone.node-address"},
 		{"data", []string{"--storage.tsdb.path=" + file}, 1, "data directory " + file + " is not a directory: choose another one"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
