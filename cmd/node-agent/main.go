@@ -122,24 +122,29 @@ func announce(log *slog.Logger, server *serve.Server, path string, enabled []str
 // report prints what the collectors can read here. The error says that some failed.
 func report(out io.Writer, reports []collectors.Report) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	failed := 0
+	failed, advised := 0, ""
 	for _, r := range reports {
 		switch {
+		case r.Err == nil && r.Series == 0:
+			fmt.Fprintf(w, "%s\tnone\t%s: the host has none\n", r.Name, r.About)
 		case r.Err == nil:
-			fmt.Fprintf(w, "%s\tok\t%s: %d families, %d series\n", r.Name, r.About, r.Families, r.Series)
-			continue
+			fmt.Fprintf(w, "%s\tok\t%s: %d series\n", r.Name, r.About, r.Series)
 		case r.Absent():
-			fmt.Fprintf(w, "%s\tnothing\t%s: %v\n", r.Name, r.About, r.Err)
+			fmt.Fprintf(w, "%s\tnone\t%s: %v\n", r.Name, r.About, r.Err)
+			advised = r.Advice
 		default:
 			failed++
 			fmt.Fprintf(w, "%s\tFAILED\t%s: %v\n", r.Name, r.About, r.Err)
-		}
-		if r.Advice != "" {
-			fmt.Fprintf(w, "\t\t-> %s\n", r.Advice)
+			if r.Advice != "" {
+				fmt.Fprintf(w, "\t\t-> %s\n", r.Advice)
+			}
 		}
 	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	if advised != "" { // the same for all of them
+		fmt.Fprintf(out, "\nWhere it says none: %s.\n", advised)
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d of %d collectors failed", failed, len(reports))

@@ -517,7 +517,7 @@ func TestNodeAgentCheck(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, c := range sixteen {
-		line := regexp.MustCompile(`(?m)^` + c + ` +(ok|nothing) +\S.*$`)
+		line := regexp.MustCompile(`(?m)^` + c + ` +(ok|none) +\S.*$`)
 		if !line.Match(out) {
 			t.Errorf("nothing about %s in\n%s", c, out)
 		}
@@ -526,7 +526,7 @@ func TestNodeAgentCheck(t *testing.T) {
 	empty := t.TempDir()
 	args = append(args, "--path.procfs="+empty, "--path.sysfs="+empty, "--path.rootfs="+empty)
 	out, _ = exec.CommandContext(t.Context(), nodeAgentBinary(t), args...).CombinedOutput()
-	if !regexp.MustCompile(`(?m)^meminfo +(nothing|FAILED) .*meminfo`).Match(out) {
+	if !regexp.MustCompile(`(?m)^meminfo +(none|FAILED) .*meminfo`).Match(out) {
 		t.Errorf("on an empty host:\n%s", out)
 	}
 }
