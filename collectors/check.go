@@ -15,7 +15,6 @@ type Report struct {
 	About    string // what it tells, a phrase
 	Families int
 	Series   int
-	Took     time.Duration
 	Err      error  // nil, ErrNoData or what went wrong
 	Advice   string // what to change, if that is known
 }
@@ -39,7 +38,6 @@ func (s *Set) checkUnit(ctx context.Context, u *unit, limit time.Duration) Repor
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	begun := s.now()
 	w := &expo.Writer{}
 	done := make(chan error, 1)
 	go func() { done <- collect(ctx, u, w) }()
@@ -49,7 +47,6 @@ func (s *Set) checkUnit(ctx context.Context, u *unit, limit time.Duration) Repor
 	case <-ctx.Done():
 		r.Err = errors.New("does not come back: what it reads is stuck")
 	}
-	r.Took = s.now().Sub(begun)
 	r.Advice = advise(r.Err)
 	return r
 }

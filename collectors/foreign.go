@@ -1,7 +1,6 @@
 package collectors
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -47,7 +46,7 @@ func (p *pass) settleForeign(s *Set) {
 			continue
 		}
 		clash := make(map[string]bool) // false: no one else has it yet
-		for name := range families(w.Bytes()) {
+		for name := range expo.FamilyNames(w.Bytes()) {
 			clash[string(name)] = p.taken(string(name))
 		}
 		for j := range p.outcome {
@@ -55,7 +54,7 @@ func (p *pass) settleForeign(s *Set) {
 			if j == i || o == nil {
 				continue
 			}
-			for name := range families(o.Bytes()) {
+			for name := range expo.FamilyNames(o.Bytes()) {
 				if _, ours := clash[string(name)]; ours {
 					clash[string(name)] = true
 				}
@@ -66,26 +65,6 @@ func (p *pass) settleForeign(s *Set) {
 			dropFamilies(w, clash)
 			p.outcome[i].ok = false
 			s.say(u, fmt.Errorf("left out, because other collectors or the program itself have families of these names: %s", strings.Join(slices.Sorted(maps.Keys(clash)), ", ")))
-		}
-	}
-}
-
-// families yields the names in the TYPE lines of an exposition. It looks for
-// nothing else, for it goes over all that is said at each scrape.
-func families(text []byte) func(yield func([]byte) bool) {
-	mark := []byte("\n# TYPE ")
-	return func(yield func([]byte) bool) {
-		rest, found := bytes.CutPrefix(text, mark[1:])
-		for {
-			if found {
-				name, _, _ := bytes.Cut(rest, []byte(" "))
-				if !yield(name) {
-					return
-				}
-			}
-			if _, rest, found = bytes.Cut(rest, mark); !found {
-				return
-			}
 		}
 	}
 }

@@ -199,7 +199,6 @@ func (s *Set) Scrape(ctx context.Context, r Request) (*Result, error) {
 type pass struct {
 	key    key
 	units  []*unit
-	begun  time.Time
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the result is made
@@ -230,7 +229,7 @@ type outcome struct {
 
 // begin starts a pass, under s.mu. Its collectors are told when it will end.
 func (s *Set) begin(k key, units []*unit, deadline time.Duration) *pass {
-	p := &pass{key: k, units: units, begun: s.now(), done: make(chan struct{}), outcome: make([]outcome, len(units)), reserved: s.reserved[k.format]}
+	p := &pass{key: k, units: units, done: make(chan struct{}), outcome: make([]outcome, len(units)), reserved: s.reserved[k.format]}
 	p.ctx, p.cancel = context.WithTimeout(context.Background(), deadline)
 	p.undone.Store(int64(len(units)))
 	s.running[k] = p
@@ -239,8 +238,9 @@ func (s *Set) begin(k key, units []*unit, deadline time.Duration) *pass {
 		go s.finish(p)
 		return p
 	}
-	wait := max(s.last.Add(s.gap).Sub(p.begun), 0)
-	s.last = p.begun.Add(wait)
+	now := s.now()
+	wait := max(s.last.Add(s.gap).Sub(now), 0)
+	s.last = now.Add(wait)
 	if wait > 0 {
 		time.AfterFunc(wait, func() { p.work(s) })
 	} else {

@@ -72,6 +72,26 @@ func (s *Scanner) Line() *Line { return &s.line }
 // Err is the line that could not be read, if any.
 func (s *Scanner) Err() error { return s.err }
 
+// FamilyNames yields the names in the TYPE lines of an exposition. It looks for
+// nothing else, so it goes over a large text at the speed of memory.
+func FamilyNames(text []byte) func(yield func([]byte) bool) {
+	mark := []byte("\n# TYPE ")
+	return func(yield func([]byte) bool) {
+		rest, found := bytes.CutPrefix(text, mark[1:])
+		for {
+			if found {
+				name, _, _ := bytes.Cut(rest, []byte(" "))
+				if !yield(name) {
+					return
+				}
+			}
+			if _, rest, found = bytes.Cut(rest, mark); !found {
+				return
+			}
+		}
+	}
+}
+
 // quoteStart quotes a line, cut where it is too long for a message.
 func quoteStart(b []byte) string {
 	const most = 120

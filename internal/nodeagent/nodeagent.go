@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/version"
 
 	"watchpost/collectors"
@@ -124,20 +123,13 @@ func (a *Agent) ownFamilies(f expo.Format) (names []string) {
 			a.cfg.Log.Debug("The metrics of this program are not complete", "err", err)
 		}
 		for _, mf := range families {
-			if f == expo.OpenMetrics {
-				_, err = expfmt.MetricFamilyToOpenMetrics(text, mf)
-			} else {
-				_, err = expfmt.MetricFamilyToText(text, mf)
-			}
-			if err != nil {
+			if err := serve.WriteFamily(text, mf, f); err != nil {
 				a.cfg.Log.Debug("A metric of this program cannot be written", "family", mf.GetName(), "err", err)
 			}
 		}
 	}
-	for sc := expo.NewScanner(text.Bytes()); sc.Next(); {
-		if l := sc.Line(); l.Kind == expo.TypeLine {
-			names = append(names, string(l.Name))
-		}
+	for name := range expo.FamilyNames(text.Bytes()) {
+		names = append(names, string(name))
 	}
 	return names
 }

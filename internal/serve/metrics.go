@@ -14,6 +14,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 
 	"watchpost/internal/expo"
@@ -203,16 +204,21 @@ func (m *metrics) writeSelf(w io.Writer, f expo.Format) {
 		m.Log.Warn("Own metrics are not complete", "err", err)
 	}
 	for _, mf := range families {
-		if f == expo.OpenMetrics {
-			_, err = expfmt.MetricFamilyToOpenMetrics(w, mf)
-		} else {
-			_, err = expfmt.MetricFamilyToText(w, mf)
-		}
-		if err != nil {
+		if err := WriteFamily(w, mf, f); err != nil {
 			m.failures.WithLabelValues("encoding").Inc()
 			m.Log.Warn("Own metrics cannot be written", "family", mf.GetName(), "err", err)
 		}
 	}
+}
+
+// WriteFamily writes a family of a client_golang registry in a format.
+func WriteFamily(w io.Writer, mf *dto.MetricFamily, f expo.Format) error {
+	write := expfmt.MetricFamilyToText
+	if f == expo.OpenMetrics {
+		write = func(w io.Writer, mf *dto.MetricFamily) (int, error) { return expfmt.MetricFamilyToOpenMetrics(w, mf) }
+	}
+	_, err := write(w, mf)
+	return err
 }
 
 // packer makes pages. Its compressors hold some hundred kB each, so there is one
