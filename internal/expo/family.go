@@ -78,8 +78,9 @@ func (f *Family) Only(labels ...string) *Family {
 // Name is the family's name, with _total where it is a counter.
 func (f *Family) Name() string { return f.name }
 
-// Labels are the names of the labels, in the order of their values.
-func (f *Family) Labels() []string { return slices.Clone(f.labels) }
+// Labels are the names of the labels, in the order of their values. They are the
+// family's own: only to be read.
+func (f *Family) Labels() []string { return f.labels }
 
 // Type is the family's type.
 func (f *Family) Type() Type { return f.typ }
@@ -98,8 +99,8 @@ func newFamily(typ Type, name, help string, labels []string) *Family {
 	return &Family{name: name, help: help, labels: labels, typ: typ}
 }
 
-// appendHeader appends the family's HELP and TYPE lines.
-func (f *Family) appendHeader(b []byte, format Format) []byte {
+// AppendHeader appends the family's HELP and TYPE lines as a format has them.
+func (f *Family) AppendHeader(b []byte, format Format) []byte {
 	name, word := f.name, typeWords[format][f.typ]
 	escape := escapeHelp
 	if format == OpenMetrics {

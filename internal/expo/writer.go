@@ -206,7 +206,7 @@ func (w *Writer) header(f *Family) {
 		return
 	}
 	if w.last == nil || w.last.name != f.name { // else it is the same family, with other labels
-		w.buf = f.appendHeader(w.buf, w.format)
+		w.buf = f.AppendHeader(w.buf, w.format)
 	}
 	w.last = f
 	w.extraOfLast = ""
@@ -257,6 +257,10 @@ func AppendFloat(dst []byte, v float64) []byte {
 	}
 	return strconv.AppendFloat(dst, v, 'g', -1, 64)
 }
+
+// AppendLabelValue appends a label value as it stands between its quotes. Bytes
+// that are not UTF-8 become U+FFFD, since parsers refuse them.
+func AppendLabelValue(dst []byte, s string) []byte { return escapeValue(dst, s) }
 
 // escapeValue appends a label value: backslash, newline and quote escaped.
 func escapeValue(dst []byte, s string) []byte { return escape(dst, s, '"') }
