@@ -7,8 +7,6 @@
 package kube
 
 import (
-	"slices"
-
 	"k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -19,6 +17,20 @@ import (
 // --resources has. A new resource is one file and one row here.
 var resources = []*resource{
 	&configMaps,
+	&endpoints,
+	&endpointSlices,
+	&leases,
+	&limitRanges,
+	&namespaces,
+	&nodes,
+	&persistentVolumeClaims,
+	&persistentVolumes,
+	&pods,
+	&replicationControllers,
+	&resourceQuotas,
+	&secrets,
+	&serviceAccounts,
+	&services,
 }
 
 // resource describes how the objects of one Kubernetes resource become metrics.
@@ -112,6 +124,10 @@ type Options struct {
 	// TrueOnly leaves out the zeros of enumerations: of the states a thing can
 	// be in only the one that it is in is written.
 	TrueOnly bool
+	// Sidecars counts init containers that are started again whenever they end,
+	// native sidecars, as containers too: the families kube_pod_container_* have
+	// them beside kube_pod_init_container_*.
+	Sidecars bool
 	// PodLabels are keys of pods' labels that become labels of every sample of pods.
 	PodLabels []string
 }
@@ -122,12 +138,13 @@ type renderer struct {
 	chosen []family
 	lines  Lines
 	extra  []string // keys of object labels that become labels of every sample
+	ids    []string // the object's values of labels; used again
 }
 
 // newRenderer is the renderer of a resource with what the options choose of it.
 func newRenderer(r *resource, o Options) *renderer {
 	n := &renderer{resource: r}
-	n.lines.trueOnly = o.TrueOnly
+	n.lines.trueOnly, n.lines.sidecars = o.TrueOnly, o.Sidecars
 	n.lines.labelKeys = allowed(o.Labels, r.name)
 	n.lines.annotationKeys = allowed(o.Annotations, r.name)
 	if r.name == "pods" {
@@ -184,24 +201,22 @@ func (n *renderer) render(o v1.Object, to *rendering) {
 	to.text, l.text = l.text, nil
 }
 
-// values are those of the labels that tell objects apart.
+// values are those of the labels that tell objects apart, until the next call. A
+// namespace's own name stands under the label namespace.
 func (n *renderer) values(o v1.Object) []string {
 	if n.resource.identify != nil {
 		return n.resource.identify(o)
 	}
-	values := slices.Clone(n.labels)
-	for i, name := range values {
-		switch name {
-		case "namespace":
-			values[i] = o.GetNamespace()
-		case "uid":
-			values[i] = string(o.GetUID())
+	n.ids = n.ids[:0]
+	for _, name := range n.labels {
+		switch {
+		case name == "namespace" && n.namespaced:
+			n.ids = append(n.ids, o.GetNamespace())
+		case name == "uid":
+			n.ids = append(n.ids, string(o.GetUID()))
 		default:
-			values[i] = o.GetName()
+			n.ids = append(n.ids, o.GetName())
 		}
 	}
-	if n.kind == "Namespace" {
-		values[0] = o.GetName()
-	}
-	return values
+	return n.ids
 }
