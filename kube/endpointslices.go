@@ -44,8 +44,8 @@ func sliceEndpoints(l *Lines, s *v1.EndpointSlice) {
 			kind, name, namespace = e.TargetRef.Kind, e.TargetRef.Name, e.TargetRef.Namespace
 		}
 		for _, a := range e.Addresses {
-			l.Add(1, maybeBool(e.Conditions.Ready), maybeBool(e.Conditions.Serving), maybe(e.Hostname), maybeBool(e.Conditions.Terminating),
-				kind, name, namespace, maybe(e.NodeName), maybe(e.Zone), a)
+			l.Add(1, boolWord(e.Conditions.Ready), boolWord(e.Conditions.Serving), word(e.Hostname), boolWord(e.Conditions.Terminating),
+				kind, name, namespace, word(e.NodeName), word(e.Zone), a)
 		}
 	}
 }
@@ -57,20 +57,12 @@ func slicePorts(l *Lines, s *v1.EndpointSlice) {
 		if p.Port != nil {
 			number = l.Digits(int64(*p.Port))
 		}
-		l.Add(1, maybe(p.Name), maybe(p.Protocol), number)
+		l.Add(1, word(p.Name), word(p.Protocol), number)
 	}
 }
 
-// maybe is *s as a label value, empty where s is nil.
-func maybe[S ~string](s *S) string {
-	if s == nil {
-		return ""
-	}
-	return string(*s)
-}
-
-// maybeBool is *b as a label value, empty where b is nil.
-func maybeBool(b *bool) string {
+// boolWord is *b as a label value, empty where b is nil.
+func boolWord(b *bool) string {
 	if b == nil {
 		return ""
 	}

@@ -15,7 +15,7 @@ var leases = resource{
 }
 
 func leaseOwners(l *Lines, o *v1.Lease) {
-	holder := maybe(o.Spec.HolderIdentity)
+	holder := word(o.Spec.HolderIdentity)
 	if len(o.OwnerReferences) == 0 {
 		l.Add(1, "", "", o.Namespace, holder)
 	}

@@ -99,15 +99,20 @@ func (l *Lines) begin(values []string, n int) {
 	if n != len(names) {
 		panic("BUG: kube: " + l.family.Name() + " has " + strconv.Itoa(len(names)) + " labels, got " + strconv.Itoa(n) + " values")
 	}
+	l.open()
+	for i, v := range values {
+		l.text = appendLabel(l.text, names[i], v)
+	}
+}
+
+// open writes the name and the labels that every sample has.
+func (l *Lines) open() {
 	if l.begun != l.family {
 		l.begun, l.starts = l.family, l.starts[:0]
 	}
 	l.starts = append(l.starts, len(l.text))
 	l.text = append(append(l.text, l.family.Name()...), '{')
 	l.text = append(l.text, l.identity...)
-	for i, v := range values {
-		l.text = appendLabel(l.text, names[i], v)
-	}
 }
 
 // end writes the rest of a line, or takes back one whose series there is already.
@@ -245,21 +250,3 @@ func (l *Lines) OneOf(states []string, is string, values ...string) {
 		l.end(v)
 	}
 }
-
-// Status writes the status of a condition as OneOf does a state: true, false or
-// unknown. A status that is written otherwise, TRUE say, is none of them.
-func (l *Lines) Status(is string, values ...string) {
-	switch is {
-	case "True":
-		is = "true"
-	case "False":
-		is = "false"
-	case "Unknown":
-		is = "unknown"
-	default:
-		is = ""
-	}
-	l.OneOf(conditionStatuses, is, values...)
-}
-
-var conditionStatuses = []string{"true", "false", "unknown"}

@@ -115,7 +115,7 @@ func initContainerInfo(l *Lines, p *v1.Pod) {
 	for c, statuses := range initContainers.specs(l, p) {
 		for i := range statuses {
 			if s := &statuses[i]; s.Name == c.Name {
-				l.Add(1, s.Name, c.Image, s.Image, s.ImageID, s.ContainerID, maybe(c.RestartPolicy))
+				l.Add(1, s.Name, c.Image, s.Image, s.ImageID, s.ContainerID, word(c.RestartPolicy))
 			}
 		}
 	}

@@ -183,7 +183,7 @@ func podResourceClaims(l *Lines, p *v1.Pod) {
 				}
 			}
 		}
-		l.Add(1, c.Name, maybe(name), maybe(c.ResourceClaimTemplateName))
+		l.Add(1, c.Name, word(name), word(c.ResourceClaimTemplateName))
 	}
 }
 

@@ -8,7 +8,7 @@ var serviceAccounts = resource{
 	labels: []string{"namespace", "serviceaccount", "uid"},
 	families: []family{
 		gauge("kube_serviceaccount_info", "Whether pods get a token of the account without asking; always 1.",
-			func(l *Lines, a *v1.ServiceAccount) { l.Add(1, maybeBool(a.AutomountServiceAccountToken)) }, "automount_token"),
+			func(l *Lines, a *v1.ServiceAccount) { l.Add(1, boolWord(a.AutomountServiceAccountToken)) }, "automount_token"),
 		created("kube_serviceaccount_created", "When the service account was made, in seconds since the epoch."),
 		deleted("kube_serviceaccount_deleted", "When the service account that is being deleted is to be gone, in seconds since the epoch."),
 		gauge("kube_serviceaccount_secret", "A secret that the account's pods may use; always 1.", accountSecrets, "name"),
