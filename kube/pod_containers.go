@@ -1,10 +1,6 @@
 package kube
 
-import (
-	"iter"
-
-	"k8s.io/api/core/v1"
-)
+import "k8s.io/api/core/v1"
 
 // The containers of pods: what is wanted of them (the pod's spec) and how they are
 // (its status).
@@ -19,46 +15,38 @@ const (
 	initContainers
 )
 
-// statuses are the containers that a pod's status has. The spec need not have one
-// of that name.
-func (of containers) statuses(l *Lines, p *v1.Pod) iter.Seq[*v1.ContainerStatus] {
-	return func(yield func(*v1.ContainerStatus) bool) {
-		if of == mainContainers {
-			for i := range p.Status.ContainerStatuses {
-				if !yield(&p.Status.ContainerStatuses[i]) {
-					return
-				}
-			}
-			if !l.sidecars {
-				return
-			}
+// statuses calls a function for each container that a pod's status has. The spec
+// need not have one of that name.
+func (of containers) statuses(l *Lines, p *v1.Pod, each func(*v1.ContainerStatus)) {
+	if of == mainContainers {
+		for i := range p.Status.ContainerStatuses {
+			each(&p.Status.ContainerStatuses[i])
 		}
-		for i := range p.Status.InitContainerStatuses {
-			if s := &p.Status.InitContainerStatuses[i]; (of == initContainers || namedSidecar(p, s.Name)) && !yield(s) {
-				return
-			}
+		if !l.sidecars {
+			return
+		}
+	}
+	for i := range p.Status.InitContainerStatuses {
+		if s := &p.Status.InitContainerStatuses[i]; of == initContainers || namedSidecar(p, s.Name) {
+			each(s)
 		}
 	}
 }
 
-// specs are the containers that a pod's spec has, each with the statuses among
-// which its own is to be found by name.
-func (of containers) specs(l *Lines, p *v1.Pod) iter.Seq2[*v1.Container, []v1.ContainerStatus] {
-	return func(yield func(*v1.Container, []v1.ContainerStatus) bool) {
-		if of == mainContainers {
-			for i := range p.Spec.Containers {
-				if !yield(&p.Spec.Containers[i], p.Status.ContainerStatuses) {
-					return
-				}
-			}
-			if !l.sidecars {
-				return
-			}
+// specs calls a function for each container that a pod's spec has, with the
+// statuses among which its own is to be found by name.
+func (of containers) specs(l *Lines, p *v1.Pod, each func(*v1.Container, []v1.ContainerStatus)) {
+	if of == mainContainers {
+		for i := range p.Spec.Containers {
+			each(&p.Spec.Containers[i], p.Status.ContainerStatuses)
 		}
-		for i := range p.Spec.InitContainers {
-			if c := &p.Spec.InitContainers[i]; (of == initContainers || sidecar(c)) && !yield(c, p.Status.InitContainerStatuses) {
-				return
-			}
+		if !l.sidecars {
+			return
+		}
+	}
+	for i := range p.Spec.InitContainers {
+		if c := &p.Spec.InitContainers[i]; of == initContainers || sidecar(c) {
+			each(c, p.Status.InitContainerStatuses)
 		}
 	}
 }
@@ -66,9 +54,7 @@ func (of containers) specs(l *Lines, p *v1.Pod) iter.Seq2[*v1.Container, []v1.Co
 // eachStatus makes a function that writes of each container's status what write does.
 func eachStatus(of containers, write func(*Lines, *v1.ContainerStatus)) func(*Lines, *v1.Pod) {
 	return func(l *Lines, p *v1.Pod) {
-		for s := range of.statuses(l, p) {
-			write(l, s)
-		}
+		of.statuses(l, p, func(s *v1.ContainerStatus) { write(l, s) })
 	}
 }
 
@@ -102,31 +88,31 @@ func podCompletion(l *Lines, p *v1.Pod) {
 }
 
 func containerInfo(l *Lines, p *v1.Pod) {
-	for c, statuses := range mainContainers.specs(l, p) {
+	mainContainers.specs(l, p, func(c *v1.Container, statuses []v1.ContainerStatus) {
 		for i := range statuses {
 			if s := &statuses[i]; s.Name == c.Name {
 				l.Add(1, s.Name, c.Image, s.Image, s.ImageID, s.ContainerID)
 			}
 		}
-	}
+	})
 }
 
 func initContainerInfo(l *Lines, p *v1.Pod) {
-	for c, statuses := range initContainers.specs(l, p) {
+	initContainers.specs(l, p, func(c *v1.Container, statuses []v1.ContainerStatus) {
 		for i := range statuses {
 			if s := &statuses[i]; s.Name == c.Name {
 				l.Add(1, s.Name, c.Image, s.Image, s.ImageID, s.ContainerID, word(c.RestartPolicy))
 			}
 		}
-	}
+	})
 }
 
 // specAmounts makes a function that writes what containers should have.
 func specAmounts(of containers, amounts func(*v1.ResourceRequirements) v1.ResourceList) func(*Lines, *v1.Pod) {
 	return func(l *Lines, p *v1.Pod) {
-		for c := range of.specs(l, p) {
+		of.specs(l, p, func(c *v1.Container, _ []v1.ContainerStatus) {
 			containerAmounts(l, c.Name, p.Spec.NodeName, amounts(&c.Resources))
-		}
+		})
 	}
 }
 
@@ -134,11 +120,11 @@ func specAmounts(of containers, amounts func(*v1.ResourceRequirements) v1.Resour
 // while a container is resized, and where the node has no room for the resize.
 func statusAmounts(of containers, amounts func(*v1.ResourceRequirements) v1.ResourceList) func(*Lines, *v1.Pod) {
 	return func(l *Lines, p *v1.Pod) {
-		for s := range of.statuses(l, p) {
+		of.statuses(l, p, func(s *v1.ContainerStatus) {
 			if s.Resources != nil {
 				containerAmounts(l, s.Name, p.Spec.NodeName, amounts(s.Resources))
 			}
-		}
+		})
 	}
 }
 
