@@ -122,7 +122,7 @@ func (f *filler) text() string {
 // maxDepth bounds types that hold themselves.
 const maxDepth = 12
 
-// value fills all that v holds: lists have three elements, maps up to two.
+// value fills all that v holds: lists have three elements, deep ones one; maps up to two.
 func (f *filler) value(v reflect.Value, depth int) {
 	if depth > maxDepth || !v.CanSet() {
 		return
@@ -155,7 +155,11 @@ func (f *filler) value(v reflect.Value, depth int) {
 			f.value(v.Elem(), depth+1)
 		}
 	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 3, 3))
+		n := 3
+		if depth > 5 {
+			n = 1
+		}
+		v.Set(reflect.MakeSlice(v.Type(), n, n))
 		for i := range v.Len() {
 			f.value(v.Index(i), depth+1)
 		}
