@@ -2,6 +2,8 @@ package kube
 
 import "k8s.io/api/core/v1"
 
+//lint:file-ignore SA1019 The API is deprecated and still served: clusters that have endpoints want them told.
+
 // Endpoints, which endpoint slices have taken the place of.
 var endpoints = resource{
 	name: "endpoints", version: v1.SchemeGroupVersion, kind: "Endpoints", namespaced: true,
