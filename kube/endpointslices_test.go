@@ -1,6 +1,12 @@
 package kube
 
-import "testing"
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"k8s.io/api/discovery/v1"
+)
 
 func TestEndpointSlices(t *testing.T) {
 	checkRendered(t, &endpointSlices, Options{}, object(t, &endpointSlices, `{"metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}, "addressType": "IPv4",
@@ -20,4 +26,23 @@ func TestEndpointSlices(t *testing.T) {
 		kube_endpointslice_ports{endpointslice="o",namespace="a",port_name="http",port_protocol="TCP",port_number="80"} 1
 		kube_endpointslice_ports{endpointslice="o",namespace="a",port_name="",port_protocol="",port_number=""} 1
 	`)
+}
+
+// BenchmarkRenderEndpointSlice renders a slice as full as the controller makes them:
+// 100 endpoints.
+func BenchmarkRenderEndpointSlice(b *testing.B) {
+	s := object(b, &endpointSlices, `{"addressType": "IPv4", "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}]}`).(*v1.EndpointSlice)
+	for i := range 100 {
+		yes := true
+		s.Endpoints = append(s.Endpoints, v1.Endpoint{Addresses: []string{fmt.Sprintf("10.244.1.%d", i)}, Conditions: v1.EndpointConditions{Ready: &yes}})
+	}
+	r := newRenderer(&endpointSlices, Options{})
+	var out rendering
+	r.render(s, &out)
+	b.SetBytes(int64(len(out.text)))
+	b.ReportAllocs()
+	for b.Loop() {
+		r.render(s, &out)
+	}
+	b.ReportMetric(float64(bytes.Count(out.text, []byte{'\n'})), "lines")
 }
