@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -8,6 +9,8 @@ import (
 	batch "k8s.io/api/batch/v1"
 	"k8s.io/api/core/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"watchpost/internal/expo"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -118,4 +121,45 @@ func TestCronLocalZone(t *testing.T) {
 	checkRendered(t, &cronJobs, Options{}, c, `
 		kube_cronjob_next_schedule_time{namespace="",cronjob=""} 1795258800
 	`, "kube_cronjob_next_schedule_time")
+}
+
+// FuzzCronSchedule: any text for a schedule and a zone is either invalid or gives
+// one time at the most, which is later than the one before unless it is never.
+func FuzzCronSchedule(f *testing.F) {
+	for _, s := range []string{"*/15 * * * *", "0 9 13 * 5", "@weekly", "@every 90m", "30 2 31 2-11/3 MON-fri", "0 0 29 2 ?", "TZ=UTC * * * * *", "@triggered", "\xff * * * *"} {
+		f.Add(s, "Europe/Berlin", int64(1795238177))
+	}
+	f.Add("0 2 * * *", "America/Sao_Paulo", int64(1541300000))
+	f.Add("* * * * *", "../../etc/localtime", int64(-1))
+	names := []string{"kube_cronjob_info", "kube_cronjob_next_schedule_time", "kube_cronjob_schedule_invalid"}
+	r := newRenderer(&cronJobs, Options{Keep: func(name string, _ bool) bool { return slices.Contains(names, name) }})
+	f.Fuzz(func(t *testing.T, schedule, zone string, after int64) {
+		after %= 1 << 33 // within a few centuries
+		c := &batch.CronJob{Spec: batch.CronJobSpec{Schedule: schedule}}
+		if zone != "" {
+			c.Spec.TimeZone = &zone
+		}
+		c.CreationTimestamp = meta.Unix(after, 0)
+		var out rendering
+		r.render(c, &out)
+		next, invalid := 0, 0
+		s := expo.NewScanner(out.text)
+		for s.Next() {
+			switch string(s.Line().Name) {
+			case "kube_cronjob_next_schedule_time":
+				next++
+				if v, err := s.Line().Float(); err != nil || v <= float64(after) && v != seconds(time.Time{}) {
+					t.Errorf("%q in %q after %d: %v, %v", schedule, zone, after, v, err)
+				}
+			case "kube_cronjob_schedule_invalid":
+				invalid++
+			}
+		}
+		if err := s.Err(); err != nil {
+			t.Errorf("not read back: %v\n%q", err, out.text)
+		}
+		if next+invalid != 1 {
+			t.Errorf("%q in %q: %d times, %d times invalid", schedule, zone, next, invalid)
+		}
+	})
 }

@@ -1,10 +1,6 @@
 package kube
 
-import (
-	"strconv"
-
-	networking "k8s.io/api/networking/v1"
-)
+import networking "k8s.io/api/networking/v1"
 
 // Ingresses: which requests from outside go to which service.
 var ingresses = resource{
@@ -46,7 +42,7 @@ func ingressPaths(l *Lines, i *networking.Ingress) {
 		for _, p := range rule.HTTP.Paths {
 			host, path, kind := pair{"host", rule.Host}, pair{"path", p.Path}, pair{"path_type", word(p.PathType)}
 			if s := p.Backend.Service; s != nil {
-				l.AddOnly(1, host, path, kind, pair{"service_name", s.Name}, pair{"service_port", strconv.Itoa(int(s.Port.Number))})
+				l.AddOnly(1, host, path, kind, pair{"service_name", s.Name}, pair{"service_port", l.Digits(int64(s.Port.Number))})
 			} else if r := p.Backend.Resource; r != nil {
 				l.AddOnly(1, host, path, kind, pair{"resource_api_group", word(r.APIGroup)}, pair{"resource_kind", r.Kind}, pair{"resource_name", r.Name})
 			}
