@@ -33,7 +33,7 @@ check: ## format, vet, lint, layout, names in code and documents, promtool on go
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
 	$(TOOL) staticcheck ./...
-	go test ./internal/layout ./collectors -run 'Layout|Docs'
+	go test ./internal/layout ./collectors ./kube -run 'Layout|Docs'
 	@if command -v npm >/dev/null; then cd web && npm ci --no-audit --no-fund && npm run check && npm test; fi
 	grep -hEv '$(FIXED)' cmd/*/testdata/metrics.txt | $(TOOL) promtool check metrics
 
@@ -49,7 +49,7 @@ bench-peers: build ## ours beside node_exporter on this host
 	go run ./bench/load
 
 golden: ## refresh every expected output, then read the diff
-	go test ./cmd/node-agent ./collectors -run 'Golden|Docs' -update
+	go test ./cmd/node-agent ./collectors ./kube -run 'Golden|Docs' -update
 
 e2e: build ## the real programs, started and asked
 	go test -tags e2e -count 1 -timeout 20m ./test/e2e/...

@@ -1,12 +1,10 @@
 package collectors
 
 import (
-	"bytes"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,34 +13,16 @@ import (
 	"watchpost/internal/testkit"
 )
 
-// The marks between which a page of docs/metrics holds its generated table.
-const (
-	tableBegin = "<!-- metrics: made by `make golden` from the code -->\n"
-	tableEnd   = "<!-- end of metrics -->\n"
-)
-
 // TestDocs: each collector has a page, and the table in it names every family
 // that its file declares. With -update the tables are written anew.
 func TestDocs(t *testing.T) {
 	for _, r := range table {
 		t.Run(r.name, func(t *testing.T) {
-			path := filepath.Join("..", "docs", "metrics", r.name+".md")
-			page, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatalf("%v; write the page: what it reads, with what privilege, at what cost, and the line\n%s", err, tableBegin)
+			var rows [][]string
+			for _, d := range declared(t, r.name) {
+				rows = append(rows, []string{"`" + d.name + "`", d.kind, strings.Join(d.labels, ", "), d.help})
 			}
-			head, rest, found := bytes.Cut(page, []byte(tableBegin))
-			_, tail, closed := bytes.Cut(rest, []byte(tableEnd))
-			if !found || found && len(rest) > 0 && !closed {
-				t.Fatalf("%s: the marks of the table are missing:\n%s%s", path, tableBegin, tableEnd)
-			}
-			var now bytes.Buffer
-			now.Write(head)
-			now.WriteString(tableBegin)
-			now.WriteString(docTable(declared(t, r.name)))
-			now.WriteString(tableEnd)
-			now.Write(tail)
-			testkit.Golden(t, path, now.Bytes())
+			testkit.Page(t, filepath.Join("..", "docs", "metrics", r.name+".md"), testkit.Table([]string{"metric", "type", "labels", "meaning"}, rows))
 		})
 	}
 	if pages, _ := filepath.Glob("../docs/metrics/*.md"); len(pages) != len(table) {
@@ -136,13 +116,4 @@ func written(e ast.Expr) string {
 		return written(e.X) + written(e.Y)
 	}
 	return "*"
-}
-
-func docTable(all []declaration) string {
-	var b strings.Builder
-	b.WriteString("| metric | type | labels | meaning |\n|---|---|---|---|\n")
-	for _, d := range all {
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.name, d.kind, strings.Join(d.labels, ", "), strings.ReplaceAll(d.help, "|", "\\|"))
-	}
-	return b.String()
 }

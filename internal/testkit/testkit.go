@@ -1,5 +1,5 @@
-// Package testkit helps the tests of all packages: golden files that one flag
-// refreshes, and host trees kept as text archives. Only _test.go files import it.
+// Package testkit helps the tests of all packages: golden files and pages of
+// documentation that one flag refreshes, and host trees kept as text archives. Only _test.go files import it.
 package testkit
 
 import (
@@ -34,6 +34,46 @@ func Golden(t testing.TB, path string, got []byte) {
 	if d := Diff(string(want), string(got)); d != "" {
 		t.Errorf("%s differs (- expected, + now); `make golden` accepts it:\n%s", path, d)
 	}
+}
+
+// The marks between which a page of documentation holds what is made from the code.
+const (
+	pageBegin = "<!-- metrics: made by `make golden` from the code -->\n"
+	pageEnd   = "<!-- end of metrics -->\n"
+)
+
+// Page compares the part of the page at path that is made from the code, which
+// stands between two marks, with what it is now, or writes it anew with -update.
+// The rest of the page is written by hand.
+func Page(t testing.TB, path, made string) {
+	t.Helper()
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v; write the page: what it tells, with what privilege, at what cost, and the line\n%s", err, pageBegin)
+	}
+	head, rest, found := bytes.Cut(page, []byte(pageBegin))
+	_, tail, closed := bytes.Cut(rest, []byte(pageEnd))
+	if !found || len(rest) > 0 && !closed {
+		t.Fatalf("%s: the marks of what is made from the code are missing:\n%s%s", path, pageBegin, pageEnd)
+	}
+	Golden(t, path, bytes.Join([][]byte{head, []byte(pageBegin + made + pageEnd), tail}, nil))
+}
+
+// Table is a table of a page.
+func Table(head []string, rows [][]string) string {
+	var b strings.Builder
+	row := func(cells []string) {
+		for _, c := range cells {
+			b.WriteString("| " + strings.ReplaceAll(c, "|", "\\|") + " ")
+		}
+		b.WriteString("|\n")
+	}
+	row(head)
+	b.WriteString(strings.Repeat("|---", len(head)) + "|\n")
+	for _, r := range rows {
+		row(r)
+	}
+	return b.String()
 }
 
 // maxDiff bounds the lines that a difference shows.

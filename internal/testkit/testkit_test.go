@@ -3,6 +3,7 @@ package testkit
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -38,3 +39,42 @@ func TestDiff(t *testing.T) {
 		}
 	}
 }
+
+// TestPage: the part between the marks is compared, the rest is left as it is.
+func TestPage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "page.md")
+	table := Table([]string{"metric", "meaning"}, [][]string{{"`a_total`", "one | two"}, {"`b`", ""}})
+	if want := "| metric | meaning |\n|---|---|\n| `a_total` | one \\| two |\n| `b` |  |\n"; table != want {
+		t.Errorf("table %q, want %q", table, want)
+	}
+	for name, tc := range map[string]struct {
+		page   string
+		failed bool
+	}{
+		"same":     {"# a\n" + pageBegin + table + pageEnd + "tail\n", false},
+		"other":    {"# a\n" + pageBegin + "| old |\n" + pageEnd + "tail\n", true},
+		"no marks": {"# a\n" + table, true},
+		"not shut": {"# a\n" + pageBegin + table, true},
+	} {
+		if err := os.WriteFile(path, []byte(tc.page), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r := &recorder{TB: t}
+		done := make(chan struct{})
+		go func() { defer close(done); Page(r, path, table) }()
+		<-done
+		if r.failed != tc.failed {
+			t.Errorf("%s: failed is %v", name, r.failed)
+		}
+	}
+}
+
+// recorder notes that a test failed, and does not fail.
+type recorder struct {
+	testing.TB
+	failed bool
+}
+
+func (r *recorder) Helper()               {}
+func (r *recorder) Errorf(string, ...any) { r.failed = true }
+func (r *recorder) Fatalf(string, ...any) { r.failed = true; runtime.Goexit() }
