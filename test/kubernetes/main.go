@@ -69,12 +69,16 @@ func main() {
 // parse reads the command line; keep tells that the folder was given and stays.
 func parse(args []string, usage io.Writer) (o options, keep bool, err error) {
 	f := flag.NewFlagSet("control-plane", flag.ContinueOnError)
-	f.SetOutput(usage)
+	f.SetOutput(io.Discard) // an error is one line, without the usage
 	f.StringVar(&o.dir, "dir", "", "`folder` that keeps objects, keys and kubeconfig; empty is a temporary one")
 	f.IntVar(&o.etcdPort, "etcd-port", 0, "`port` of etcd on 127.0.0.1; 0 is any that is free")
 	f.IntVar(&o.securePort, "secure-port", 0, "`port` of the API server on 127.0.0.1; 0 is any that is free")
 	f.BoolVar(&o.bulk, "bulk", false, "for sets of objects without controllers: pods need no service account, and thousands of requests run at once")
 	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			f.SetOutput(usage)
+			f.PrintDefaults()
+		}
 		return o, false, err
 	}
 	o.apiserver = f.Args()
