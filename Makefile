@@ -10,7 +10,7 @@ DATA     ?= data
 FIXED    := ^(\# (HELP|TYPE) )?node_(memory|netstat|entropy|wifi_station_(receive|transmit)_bits)_
 
 .DEFAULT_GOAL := all
-.PHONY: all build run test check bench bench-peers golden e2e image web clean
+.PHONY: all build run test control-plane check bench bench-peers golden e2e image web clean
 
 all: check test
 
@@ -26,12 +26,17 @@ $(WEB): $(shell find web -name node_modules -prune -o -name .test -prune -o -typ
 	@if command -v npm >/dev/null; then cd web && npm ci --no-audit --no-fund && npm run build; \
 	else echo "npm is not installed: the collector will run without its page"; fi
 
-test: ## every unit test; no root, no cluster
+test: control-plane ## every unit test; no root, no cluster but the one it starts
 	go test -race ./...
+
+control-plane: ## the API server of the tests: minutes the first time, then kept in test/kubernetes/bin
+	go run ./internal/testkube/build
 
 check: ## format, vet, lint, layout, names in code and documents, promtool on golden files
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
+	@# With the flags of the build, whose compiled packages vet reads: no second cold build.
+	cd test/kubernetes && CGO_ENABLED=0 go vet -trimpath .
 	$(TOOL) staticcheck ./...
 	go test ./internal/layout ./collectors ./kube -run 'Layout|Docs'
 	@if command -v npm >/dev/null; then cd web && npm ci --no-audit --no-fund && npm run check && npm test; fi

@@ -38,6 +38,8 @@ var own = map[string][]string{
 	"watchpost/internal/serve":      {"watchpost/internal/expo", "watchpost/internal/run"},
 	"watchpost/internal/stateagent": {"watchpost/internal/expo", "watchpost/internal/run", "watchpost/internal/self", "watchpost/internal/serve", "watchpost/kube"},
 	"watchpost/internal/testkit":    {},
+	"watchpost/internal/testkube":   {},
+	"watchpost/internal/testkube/":  {"watchpost/internal/testkube"},
 	"watchpost/internal/webui":      {},
 	"watchpost/kube":                {"watchpost/internal/expo", "watchpost/internal/run"},
 }
@@ -46,8 +48,9 @@ var own = map[string][]string{
 var others = map[string][]string{
 	"github.com/prometheus/prometheus": {"watchpost/internal/promstack"},
 	"github.com/alecthomas/kingpin":    {"watchpost/cmd/"},
-	"k8s.io/":                          {"watchpost/kube", "watchpost/internal/kubelet", "watchpost/internal/podmap", "watchpost/internal/promstack"},
-	"os/exec":                          {"watchpost/bench/"},
+	"k8s.io/": {"watchpost/kube", "watchpost/internal/kubelet", "watchpost/internal/podmap", "watchpost/internal/promstack",
+		"watchpost/internal/testkube", "watchpost/internal/testkube/", "watchpost/bench/"},
+	"os/exec": {"watchpost/bench/", "watchpost/internal/testkube"},
 }
 
 func TestLayout(t *testing.T) {
@@ -67,6 +70,9 @@ func TestLayout(t *testing.T) {
 			}
 			if strings.HasSuffix(i, "internal/testkit") {
 				t.Errorf("%s imports %s, which is for tests", p.ImportPath, i)
+			}
+			if covers("watchpost/cmd/", p.ImportPath) && strings.Contains(i, "internal/testkube") {
+				t.Errorf("%s imports %s, which is for tests and benchmarks", p.ImportPath, i)
 			}
 			for library, allowed := range others {
 				if strings.HasPrefix(i, library) && !slices.ContainsFunc(allowed, func(r string) bool { return covers(r, p.ImportPath) }) {

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
+)
+
+// validity of certificates; a control plane for tests does not live that long.
+const validity = 10 * 365 * 24 * time.Hour
+
+// rsaBits of the key that signs the tokens of service accounts.
+const rsaBits = 2048
+
+// keys are the paths of what a folder holds to recognise its server and users.
+type keys struct {
+	ca, serverCert, serverKey string
+	serviceAccount            string // key that signs tokens
+	tokens                    string // token,user,uid,groups for --token-auth-file
+	adminToken                string
+}
+
+// readyKeys makes the keys of a folder, unless an earlier process has. The last file
+// written is the one that tells so.
+func readyKeys(dir string) (keys, error) {
+	in := func(name string) string { return filepath.Join(dir, name) }
+	k := keys{
+		ca: in("ca.crt"), serverCert: in("apiserver.crt"), serverKey: in("apiserver.key"),
+		serviceAccount: in("service-account.key"), tokens: in("tokens.csv"), adminToken: in("admin.token"),
+	}
+	if _, err := os.Stat(k.adminToken); !errors.Is(err, fs.ErrNotExist) {
+		return k, err
+	}
+	if err := k.certificates(in("ca.key")); err != nil {
+		return k, err
+	}
+	account, err := rsa.GenerateKey(rand.Reader, rsaBits)
+	if err != nil {
+		return k, err
+	}
+	if err := writeKey(k.serviceAccount, account); err != nil {
+		return k, err
+	}
+	token := rand.Text()
+	if err := os.WriteFile(k.tokens, []byte(token+",admin,admin,system:masters\n"), 0o600); err != nil {
+		return k, err
+	}
+	return k, os.WriteFile(k.adminToken, []byte(token+"\n"), 0o600)
+}
+
+// certificates makes an authority and the server's certificate for loopback addresses.
+func (k keys) certificates(caKeyPath string) error {
+	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	start := time.Now().Add(-time.Hour) // clocks differ
+	ca := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: "control-plane"},
+		NotBefore:    start, NotAfter: start.Add(validity),
+		IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(writeKey(caKeyPath, caKey), writePEM(k.ca, "CERTIFICATE", der)); err != nil {
+		return err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	server := &x509.Certificate{
+		SerialNumber: big.NewInt(2),
+		Subject:      pkix.Name{CommonName: "kube-apiserver"},
+		NotBefore:    start, NotAfter: ca.NotAfter,
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+		DNSNames:    []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"},
+	}
+	if der, err = x509.CreateCertificate(rand.Reader, server, ca, key.Public(), caKey); err != nil {
+		return err
+	}
+	return errors.Join(writeKey(k.serverKey, key), writePEM(k.serverCert, "CERTIFICATE", der))
+}
+
+// writeKubeconfig writes the file that makes its reader the admin, and returns its
+// path.
+func (k keys) writeKubeconfig(dir string, port int) (string, error) {
+	ca, err := os.ReadFile(k.ca)
+	if err != nil {
+		return "", err
+	}
+	token, err := os.ReadFile(k.adminToken)
+	if err != nil {
+		return "", err
+	}
+	c := api.NewConfig()
+	c.Clusters["test"] = &api.Cluster{Server: fmt.Sprintf("https://127.0.0.1:%d", port), CertificateAuthorityData: ca}
+	c.AuthInfos["admin"] = &api.AuthInfo{Token: strings.TrimSpace(string(token))}
+	c.Contexts["test"] = &api.Context{Cluster: "test", AuthInfo: "admin"}
+	c.CurrentContext = "test"
+	path, err := filepath.Abs(filepath.Join(dir, "kubeconfig"))
+	if err != nil {
+		return "", err
+	}
+	return path, clientcmd.WriteToFile(*c, path)
+}
+
+func writeKey(path string, key crypto.Signer) error {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	return writePEM(path, "PRIVATE KEY", der)
+}
+
+func writePEM(path, kind string, der []byte) error {
+	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600)
+}
