@@ -86,6 +86,8 @@ const (
 	fetchMetadata
 	// fetchColumns asks for the metadata and what kubectl prints, a *row.
 	fetchColumns
+	// fetchAny asks for *unstructured.Unstructured, in JSON: custom resources.
+	fetchAny
 )
 
 // row is an object of fetchColumns: its metadata and the columns that the API

@@ -35,6 +35,8 @@ type Lines struct {
 	trueOnly                  bool
 	sidecars                  bool     // see Options
 	labelKeys, annotationKeys []string // allow lists; see Options
+
+	custom customScratch
 }
 
 // pair is a label whose name is made from an object.
