@@ -2,39 +2,46 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
+	"math/rand/v2"
+	"net/url"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
-	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/cache"
 )
 
 // The custom resource definitions of a cluster, of which only names, scope and
 // versions are decoded: with its schemas one of them takes up to a megabyte.
 // https://kubernetes.io/docs/reference/kubernetes-api/extend-resources/custom-resource-definition-v1/
-var crdVersion = schema.GroupVersion{Group: "apiextensions.k8s.io", Version: "v1"}
-
-// crdPage is how many definitions are asked for at once where the server does not
-// stream them.
-const crdPage = 20
+const (
+	crdPath   = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+	crdAccept = "application/json"
+	// crdPage is how many definitions are asked for at once.
+	crdPage = 20
+	// A list that takes longer than crdList is given up. A watch is ended by the
+	// server after crdWatch to twice that, and given up crdSlack later.
+	crdList  = time.Minute
+	crdWatch = 5 * time.Minute
+	crdSlack = 30 * time.Second
+	// After a failure it is tried again in crdFirst, then in twice that, up to crdLast.
+	crdFirst = time.Second
+	crdLast  = time.Minute
+)
 
 // crd is a CustomResourceDefinition.
 type crd struct {
-	v1.TypeMeta `json:",inline"`
-	Metadata    struct {
+	Metadata struct {
 		Name            string `json:"name"`
 		ResourceVersion string `json:"resourceVersion"`
-		Annotations     struct {
-			End string `json:"k8s.io/initial-events-end"` // of a streamed list, on a bookmark
-		} `json:"annotations"`
 	} `json:"metadata"`
 	Spec struct {
 		Group string `json:"group"`
@@ -56,38 +63,19 @@ type crd struct {
 	} `json:"status"`
 }
 
-// GetObjectMeta implements v1.ObjectMetaAccessor with what a watch needs.
-func (c *crd) GetObjectMeta() v1.Object {
-	m := &v1.ObjectMeta{Name: c.Metadata.Name, ResourceVersion: c.Metadata.ResourceVersion}
-	if end := c.Metadata.Annotations.End; end != "" {
-		m.Annotations = map[string]string{v1.InitialEventsAnnotationKey: end}
-	}
-	return m
+// crdPageOf is a page of their list.
+type crdPageOf struct {
+	Metadata struct {
+		ResourceVersion string `json:"resourceVersion"`
+		Continue        string `json:"continue"`
+	} `json:"metadata"`
+	Items []crd `json:"items"`
 }
 
-// DeepCopyObject implements runtime.Object.
-func (c *crd) DeepCopyObject() runtime.Object {
-	d := *c
-	d.Spec.Versions = slices.Clone(c.Spec.Versions)
-	d.Status.Conditions = slices.Clone(c.Status.Conditions)
-	return &d
-}
-
-// crdList is a list of them.
-type crdList struct {
-	v1.TypeMeta `json:",inline"`
-	v1.ListMeta `json:"metadata"`
-	Items       []crd `json:"items"`
-}
-
-// DeepCopyObject implements runtime.Object.
-func (l *crdList) DeepCopyObject() runtime.Object {
-	d := *l
-	d.Items = make([]crd, len(l.Items))
-	for i := range l.Items {
-		d.Items[i] = *l.Items[i].DeepCopyObject().(*crd)
-	}
-	return &d
+// crdEvent is an event of their watch.
+type crdEvent struct {
+	Type   string          `json:"type"` // ADDED, MODIFIED, DELETED, BOOKMARK, ERROR
+	Object json.RawMessage `json:"object"`
 }
 
 // definition is what is kept of a custom resource definition.
@@ -160,7 +148,7 @@ type customEvents struct {
 }
 
 // customWatch keeps up with the custom resource definitions of a cluster and tells
-// which of the resources of a configuration are there. It is a cache.ReflectorStore.
+// which of the resources of a configuration are there.
 type customWatch struct {
 	config      *CustomConfig
 	stats       *CustomStats
@@ -168,6 +156,7 @@ type customWatch struct {
 	definitions map[string]definition // by name of the definition
 	live        map[customKey]*resource
 	told        bool // of the first list
+	open        opener
 }
 
 // customKey tells resources apart; one of another kind or scope is another.
@@ -177,102 +166,150 @@ type customKey struct {
 	namespaced bool
 }
 
-// watchCustom tells events of the resources of a configuration until the context
-// ends. The error is of a cluster configuration that no client can be made from.
-func watchCustom(ctx context.Context, cluster *rest.Config, c *CustomConfig, stats *CustomStats, events customEvents) error {
-	client, err := crdClient(cluster)
-	if err != nil {
-		return fmt.Errorf("client for custom resource definitions: %w", err)
-	}
+// opener makes a GET request of the API server and returns the body of its answer.
+// A refusal is an *apierrors.StatusError.
+type opener func(ctx context.Context, path string, query url.Values, accept string) (io.ReadCloser, error)
+
+// watchCustom tells events of the resources of a configuration until the context ends.
+func watchCustom(ctx context.Context, open opener, c *CustomConfig, stats *CustomStats, events customEvents) {
 	w := newCustomWatch(c, stats, events)
-	source := cache.NewListWatchFromClient(client, "customresourcedefinitions", v1.NamespaceAll, nil)
-	r := cache.NewReflectorWithOptions(&toldListWatch{source, events.failed}, &crd{}, w, cache.ReflectorOptions{Name: "custom resource definitions"})
-	r.WatchListPageSize = crdPage
-	r.RunWithContext(ctx)
-	return nil
+	w.open = open
+	for pause := crdFirst; ; pause = min(2*pause, crdLast) {
+		version, err := w.list(ctx)
+		for listed := err == nil; err == nil; {
+			if listed {
+				listed, pause = false, crdFirst
+				events.failed(nil)
+			}
+			version, err = w.follow(ctx, version)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) { // nothing is wrong: the list is too old to go on from
+			pause = crdFirst
+		} else {
+			events.failed(fmt.Errorf("custom resource definitions: %w", err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause + rand.N(pause)/2):
+		}
+	}
 }
 
 func newCustomWatch(c *CustomConfig, stats *CustomStats, events customEvents) *customWatch {
 	return &customWatch{config: c, stats: stats, events: events, definitions: map[string]definition{}, live: map[customKey]*resource{}}
 }
 
-// crdClient is a client that knows custom resource definitions alone.
-func crdClient(cluster *rest.Config) (*rest.RESTClient, error) {
-	scheme := runtime.NewScheme()
-	scheme.AddKnownTypeWithName(crdVersion.WithKind("CustomResourceDefinition"), &crd{})
-	scheme.AddKnownTypeWithName(crdVersion.WithKind("CustomResourceDefinitionList"), &crdList{})
-	v1.AddToGroupVersion(scheme, crdVersion)
-	c := rest.CopyConfig(cluster)
-	c.APIPath, c.GroupVersion = "/apis", &crdVersion
-	c.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
-	c.ContentType, c.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
-	return rest.RESTClientFor(c)
+// list reads all definitions, and returns the version to watch from.
+func (w *customWatch) list(ctx context.Context) (version string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, crdList)
+	defer cancel()
+	all := map[string]definition{}
+	for next := ""; ; {
+		query := url.Values{"limit": {strconv.Itoa(crdPage)}}
+		if next != "" {
+			query.Set("continue", next)
+		}
+		page, err := w.page(ctx, query)
+		if err != nil {
+			return "", fmt.Errorf("list: %w", err)
+		}
+		for i := range page.Items {
+			c := &page.Items[i]
+			all[c.Metadata.Name] = c.define()
+		}
+		if next = page.Metadata.Continue; next == "" {
+			w.replace(all)
+			return page.Metadata.ResourceVersion, nil
+		}
+	}
 }
 
-// toldListWatch tells of each list and watch whether it worked.
-type toldListWatch struct {
-	cache.ListerWatcher
-	tell func(error)
+func (w *customWatch) page(ctx context.Context, query url.Values) (page crdPageOf, err error) {
+	body, err := w.open(ctx, crdPath, query, crdAccept)
+	if err != nil {
+		return page, err
+	}
+	defer body.Close()
+	return page, json.NewDecoder(body).Decode(&page)
 }
 
-func (t *toldListWatch) List(o v1.ListOptions) (runtime.Object, error) {
-	list, err := t.ListerWatcher.List(o) //nolint:staticcheck
-	t.tell(err)
-	return list, err
+// follow reads what happens to the definitions after a version, until the server
+// ends it; then the error is nil, and the version the last one that was seen.
+func (w *customWatch) follow(ctx context.Context, version string) (string, error) {
+	timeout := crdWatch + rand.N(crdWatch)
+	ctx, cancel := context.WithTimeout(ctx, timeout+crdSlack)
+	defer cancel()
+	body, err := w.open(ctx, crdPath, url.Values{
+		"watch": {"1"}, "resourceVersion": {version}, "allowWatchBookmarks": {"true"},
+		"timeoutSeconds": {strconv.Itoa(int(timeout.Seconds()))},
+	}, crdAccept)
+	if err != nil {
+		return version, fmt.Errorf("watch: %w", err)
+	}
+	defer body.Close()
+	for in, n := json.NewDecoder(body), 0; ; n++ {
+		var e crdEvent
+		if err := in.Decode(&e); errors.Is(err, io.EOF) && n > 0 {
+			return version, nil
+		} else if err != nil { // also an end before any event, so that a server that only ends watches is not asked without pause
+			return version, fmt.Errorf("watch: %w", err)
+		}
+		if version, err = w.event(&e); err != nil {
+			return version, fmt.Errorf("watch: %w", err)
+		}
+	}
 }
 
-func (t *toldListWatch) Watch(o v1.ListOptions) (watch.Interface, error) {
-	events, err := t.ListerWatcher.Watch(o) //nolint:staticcheck
-	t.tell(err)
-	return events, err
-}
-
-// Add implements cache.ReflectorStore.
-func (w *customWatch) Add(o any) error {
-	w.stats.added.Inc()
-	return w.put(o)
-}
-
-// Update implements cache.ReflectorStore.
-func (w *customWatch) Update(o any) error {
-	w.stats.updated.Inc()
-	return w.put(o)
-}
-
-func (w *customWatch) put(o any) error {
-	c := o.(*crd)
+// event takes over an event and returns its version.
+func (w *customWatch) event(e *crdEvent) (version string, err error) {
+	if e.Type == "ERROR" {
+		status := &apierrors.StatusError{}
+		if err := json.Unmarshal(e.Object, &status.ErrStatus); err != nil {
+			return "", err
+		}
+		return "", status
+	}
+	var c crd
+	if err := json.Unmarshal(e.Object, &c); err != nil {
+		return "", fmt.Errorf("event %.20q: %w", e.Type, err)
+	}
+	switch e.Type {
+	case "ADDED":
+		w.stats.added.Inc()
+	case "MODIFIED":
+		w.stats.updated.Inc()
+	case "DELETED":
+		w.stats.deleted.Inc()
+		delete(w.definitions, c.Metadata.Name)
+		w.apply()
+		return c.Metadata.ResourceVersion, nil
+	default: // BOOKMARK
+		return c.Metadata.ResourceVersion, nil
+	}
 	w.definitions[c.Metadata.Name] = c.define()
 	w.apply()
-	return nil
+	return c.Metadata.ResourceVersion, nil
 }
 
-// Delete implements cache.ReflectorStore.
-func (w *customWatch) Delete(o any) error {
-	w.stats.deleted.Inc()
-	delete(w.definitions, o.(*crd).Metadata.Name)
-	w.apply()
-	return nil
-}
-
-// Replace implements cache.ReflectorStore: a whole list.
-func (w *customWatch) Replace(list []any, _ string) error {
-	before := w.definitions
-	w.definitions = make(map[string]definition, len(list))
-	for _, o := range list {
-		c := o.(*crd)
-		w.definitions[c.Metadata.Name] = c.define()
-		if _, known := before[c.Metadata.Name]; !known {
+// replace takes over a whole list.
+func (w *customWatch) replace(all map[string]definition) {
+	for name := range all {
+		if _, known := w.definitions[name]; !known {
 			w.stats.added.Inc()
 		}
-		delete(before, c.Metadata.Name)
 	}
-	w.stats.deleted.Add(float64(len(before)))
+	for name := range w.definitions {
+		if _, stays := all[name]; !stays {
+			w.stats.deleted.Inc()
+		}
+	}
+	w.definitions = all
 	w.apply()
-	return nil
 }
-
-// Resync implements cache.ReflectorStore; it is never asked for.
-func (w *customWatch) Resync() error { return nil }
 
 // apply tells what the definitions change.
 func (w *customWatch) apply() {

@@ -65,6 +65,9 @@ type customLabels struct {
 type customMeta struct {
 	Path           []string
 	LabelsFromPath map[string][]string `yaml:"labelsFromPath"`
+	// NilIsZero is of gauges; others accept it, as Cluster API's own configuration has
+	// it in state sets.
+	NilIsZero bool `yaml:"nilIsZero"`
 }
 
 type customGauge struct {
@@ -72,7 +75,6 @@ type customGauge struct {
 	ValueFrom    []string `yaml:"valueFrom"`
 	ValueType    string   `yaml:"valueType"` // ours: kube-state-metrics has it proposed (#3017)
 	LabelFromKey string   `yaml:"labelFromKey"`
-	NilIsZero    bool     `yaml:"nilIsZero"`
 }
 
 type customInfo struct {

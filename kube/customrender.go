@@ -230,7 +230,7 @@ func (p *customPart) valueOf(s *customScratch, v any) (float64, bool) {
 	got := p.valueFrom.of(v)
 	if got == nil && !p.nilIsZero {
 		if v == nil {
-			s.fault(faultMissing, p.path)
+			s.fault(faultMissing, errNil)
 		}
 		return 0, false
 	}
@@ -297,7 +297,7 @@ func (p *customPart) stateOf(s *customScratch, v any) {
 		case got != nil:
 			s.fault(faultValue, fmt.Errorf("%.40q is no text", fmt.Sprint(got)))
 		case len(p.path) == 0 || p.path[0].text != "status": // an object without status is new
-			s.fault(faultMissing, p.path)
+			s.fault(faultMissing, errNil)
 		}
 		return
 	}
