@@ -251,11 +251,12 @@ func (w *customWatch) follow(ctx context.Context, version string) (string, error
 		return version, fmt.Errorf("watch: %w", err)
 	}
 	defer body.Close()
-	for in, n := json.NewDecoder(body), 0; ; n++ {
+	begun := time.Now()
+	for in := json.NewDecoder(body); ; {
 		var e crdEvent
-		if err := in.Decode(&e); errors.Is(err, io.EOF) && n > 0 {
+		if err := in.Decode(&e); errors.Is(err, io.EOF) && (in.InputOffset() > 0 || time.Since(begun) > crdFirst) {
 			return version, nil
-		} else if err != nil { // also an end before any event, so that a server that only ends watches is not asked without pause
+		} else if err != nil { // also an end at once, so that a server that only ends watches is not asked without pause
 			return version, fmt.Errorf("watch: %w", err)
 		}
 		if version, err = w.event(&e); err != nil {
