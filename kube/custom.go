@@ -137,10 +137,10 @@ func yamlMistake(err error) string {
 	return strings.Join(strings.Fields(text), " ") + more
 }
 
-// place is where in an entry a mistake is: in a metric, or none.
-type place struct{ metric int }
+// customPlace is where in an entry a mistake is: in a metric, or none.
+type customPlace struct{ metric int }
 
-func (p place) String() string {
+func (p customPlace) String() string {
 	if p.metric < 0 {
 		return ""
 	}
@@ -149,14 +149,14 @@ func (p place) String() string {
 
 // lineOf is "line N: " of a place in a configuration, "" where it is not found, as
 // in a configuration with aliases.
-func lineOf(text []byte, entry int, at place) string {
+func lineOf(text []byte, entry int, at customPlace) string {
 	var doc yaml.Node
 	if yaml.Unmarshal(text, &doc) != nil || len(doc.Content) == 0 {
 		return ""
 	}
-	n := element(field(field(doc.Content[0], "spec"), "resources"), entry)
+	n := yamlElement(yamlField(yamlField(doc.Content[0], "spec"), "resources"), entry)
 	if at.metric >= 0 {
-		n = element(field(n, "metrics"), at.metric)
+		n = yamlElement(yamlField(n, "metrics"), at.metric)
 	}
 	if n == nil {
 		return ""
@@ -164,7 +164,7 @@ func lineOf(text []byte, entry int, at place) string {
 	return fmt.Sprintf("line %d: ", n.Line)
 }
 
-func field(n *yaml.Node, key string) *yaml.Node {
+func yamlField(n *yaml.Node, key string) *yaml.Node {
 	if n == nil || n.Kind != yaml.MappingNode {
 		return nil
 	}
@@ -176,7 +176,7 @@ func field(n *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-func element(n *yaml.Node, i int) *yaml.Node {
+func yamlElement(n *yaml.Node, i int) *yaml.Node {
 	if n == nil || n.Kind != yaml.SequenceNode || i >= len(n.Content) {
 		return nil
 	}
@@ -184,8 +184,8 @@ func element(n *yaml.Node, i int) *yaml.Node {
 }
 
 // check compiles all of an entry, as for a resource.
-func (e *customEntry) check() (place, error) {
-	whole := place{-1}
+func (e *customEntry) check() (customPlace, error) {
+	whole := customPlace{-1}
 	if g := e.GroupVersionKind.Group; g == "" || g == "*" {
 		return whole, errors.New("groupVersionKind.group has to be named; only version and kind may be *")
 	}
@@ -194,7 +194,7 @@ func (e *customEntry) check() (place, error) {
 	}
 	for i := range e.Metrics {
 		if _, err := e.compile(&e.Metrics[i], definition{}, "", nil); err != nil {
-			return place{i}, err
+			return customPlace{i}, err
 		}
 	}
 	return whole, nil
@@ -288,7 +288,7 @@ func (e *customEntry) compile(m *customMetric, d definition, version string, sta
 
 	p := &customPart{
 		family: name, resource: d.plural + "." + version + "." + d.group, stats: stats,
-		quiet: cmp.Or(m.ErrorLogV, e.ErrorLogV) > 0, value: number,
+		quiet: cmp.Or(m.ErrorLogV, e.ErrorLogV) > 0, value: numberOf,
 	}
 	for _, name := range slices.Sorted(maps.Keys(common)) {
 		p.common = append(p.common, pair{name, common[name]})
@@ -315,7 +315,7 @@ func (p *customPart) compileEach(m *customMetric) error {
 		switch e.Gauge.ValueType {
 		case "", "auto":
 		case "duration":
-			p.value = duration
+			p.value = durationOf
 		default:
 			return fmt.Errorf("each.gauge.valueType: %.60q is neither auto nor duration", e.Gauge.ValueType)
 		}
@@ -364,7 +364,7 @@ func (p *customPart) compileEach(m *customMetric) error {
 type labelPath struct {
 	name string // with a star: what stands before the names of the entries
 	star bool
-	path path
+	path fieldPath
 }
 
 // compileLabels reads the labels of labelsFromPath: those with stars first, so that

@@ -440,7 +440,7 @@ func TestCustomNumbers(t *testing.T) {
 		"1": 1, "-2.5": -2.5, "1e3": 1000, "100m": 0.1, "2k": 2000, "1Ki": 1024, "150%": 1.5, "0x10": math.NaN(), "1.5%": math.NaN(), "%": math.NaN(), "": math.NaN(), "NaN": math.NaN(),
 		"-Inf": math.Inf(-1), "2022-06-28": math.NaN(),
 	} {
-		got, err := number(text, false)
+		got, err := numberOf(text, false)
 		if err != nil {
 			got = math.NaN()
 		}
@@ -448,10 +448,10 @@ func TestCustomNumbers(t *testing.T) {
 			t.Errorf("%q: %v (%v), want %v", text, got, err, want)
 		}
 	}
-	if _, err := number(nil, false); !errors.Is(err, errNil) {
+	if _, err := numberOf(nil, false); !errors.Is(err, errNil) {
 		t.Errorf("of nil: %v", err)
 	}
-	if _, err := number([]any{1}, true); err == nil {
+	if _, err := numberOf([]any{1}, true); err == nil {
 		t.Error("a list is a number")
 	}
 }

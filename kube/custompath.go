@@ -15,11 +15,11 @@ import (
 // Objects are what the API's JSON decodes to: maps, lists, strings, int64, float64,
 // booleans and nil.
 
-// path is a way into an object. The empty path is the object itself.
-type path []step
+// fieldPath is a way into an object. The empty path is the object itself.
+type fieldPath []pathStep
 
-// step goes from a map to one of its values, or from a list to one of its elements.
-type step struct {
+// pathStep goes from a map to one of its values, or from a list to one of its elements.
+type pathStep struct {
 	text string // as the configuration has it
 
 	// Of a map: the value of the key text, but of the key field where that is wanted.
@@ -43,17 +43,17 @@ type outOfRange string
 func (o outOfRange) Error() string { return "no element " + string(o) + " in the list" }
 
 // compilePath reads a path. The error is of a filter that is not one.
-func compilePath(parts []string) (path, error) {
-	p := make(path, len(parts))
+func compilePath(parts []string) (fieldPath, error) {
+	p := make(fieldPath, len(parts))
 	for i, text := range parts {
-		s := step{text: text}
+		s := pathStep{text: text}
 		if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {
 			s.field, s.wanted, s.filter = strings.Cut(strings.TrimSuffix(inner, "]"), "=")
 			if !s.filter {
 				return nil, fmt.Errorf("%q is no filter; it has to be as [key=value]", text)
 			}
 			var err error
-			s.number, err = number(s.wanted, false)
+			s.number, err = numberOf(s.wanted, false)
 			s.numeric = err == nil
 			s.truth, err = strconv.ParseBool(s.wanted)
 			s.boolean = err == nil
@@ -69,7 +69,7 @@ func compilePath(parts []string) (path, error) {
 }
 
 // String is the path as it is told to people.
-func (p path) String() string {
+func (p fieldPath) String() string {
 	parts := make([]string, len(p))
 	for i, s := range p {
 		parts[i] = s.text
@@ -78,7 +78,7 @@ func (p path) String() string {
 }
 
 // of is what the path leads to, nil where there is nothing.
-func (p path) of(v any) any {
+func (p fieldPath) of(v any) any {
 	for i := range p {
 		if v == nil {
 			return nil
@@ -88,7 +88,7 @@ func (p path) of(v any) any {
 	return v
 }
 
-func (s *step) of(v any) any {
+func (s *pathStep) of(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		if s.filter {
@@ -120,7 +120,7 @@ func (s *step) of(v any) any {
 }
 
 // first is the first map of a list that the filter wants.
-func (s *step) first(list []any) any {
+func (s *pathStep) first(list []any) any {
 	for _, element := range list {
 		m, ok := element.(map[string]any)
 		if !ok {
@@ -134,7 +134,7 @@ func (s *step) first(list []any) any {
 			return m
 		}
 		if s.numeric {
-			if n, err := number(value, false); err == nil && n == s.number {
+			if n, err := numberOf(value, false); err == nil && n == s.number {
 				return m
 			}
 		}
@@ -145,13 +145,13 @@ func (s *step) first(list []any) any {
 	return nil
 }
 
-// errNil is the number of nothing.
+// errNil is why there is no number of nothing.
 var errNil = errors.New("there is no value")
 
-// number is a value as a number: a truth is 1 or 0, a time the seconds since 1970,
+// numberOf is a value as a number: a truth is 1 or 0, a time the seconds since 1970,
 // a quantity its amount (250m is 0.25), a percentage its share (50% is 0.5), and
 // nothing is zero where nilIsZero says so.
-func number(v any, nilIsZero bool) (float64, error) {
+func numberOf(v any, nilIsZero bool) (float64, error) {
 	switch v := v.(type) {
 	case nil:
 		if nilIsZero {
@@ -179,9 +179,9 @@ func number(v any, nilIsZero bool) (float64, error) {
 
 func textNumber(s string) (float64, error) {
 	switch {
-	case is(s, "true"), is(s, "yes"):
+	case isWord(s, "true"), isWord(s, "yes"):
 		return 1, nil
-	case is(s, "false"), is(s, "no"), is(s, "unknown"): // as conditions have it
+	case isWord(s, "false"), isWord(s, "no"), isWord(s, "unknown"): // as conditions have it
 		return 0, nil
 	}
 	if len(s) > len("2006-01-02T") && s[4] == '-' && s[10] == 'T' { // else it is no time, and failing costs
@@ -203,14 +203,14 @@ func textNumber(s string) (float64, error) {
 	return f, nil
 }
 
-// is tells whether s is a word of ASCII letters, in any case.
-func is(s, word string) bool { return len(s) == len(word) && strings.EqualFold(s, word) }
+// isWord tells whether s is a word of ASCII letters, in any case.
+func isWord(s, word string) bool { return len(s) == len(word) && strings.EqualFold(s, word) }
 
-// duration is a value such as 1h30m as seconds.
-func duration(v any, nilIsZero bool) (float64, error) {
+// durationOf is a value such as 1h30m as seconds.
+func durationOf(v any, nilIsZero bool) (float64, error) {
 	s, ok := v.(string)
 	if !ok {
-		return number(v, nilIsZero)
+		return numberOf(v, nilIsZero)
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil {

@@ -28,9 +28,9 @@ type customPart struct {
 	common           []pair      // sorted by name
 	labels           []labelPath // from the object
 	each             func(*customPart, *customScratch, any)
-	path             path        // to what each looks at
+	path             fieldPath   // to what each looks at
 	eachLabels       []labelPath // from there
-	valueFrom        path        // from there to the value
+	valueFrom        fieldPath   // from there to the value
 
 	value        func(v any, nilIsZero bool) (float64, error) // of a gauge
 	valueKey     string                                       // the only step of valueFrom
@@ -75,8 +75,8 @@ func (f *customFamily) write(l *Lines, o v1.Object) {
 		}
 		s.object, s.part = nil, nil // lets go of the object and of what it held
 		clear(s.pairs)
-		clear(s.labels)
-		clear(s.base)
+		clear(s.labels[:cap(s.labels)])
+		clear(s.base[:cap(s.base)])
 	}()
 	for _, p := range f.parts {
 		s.part = p
