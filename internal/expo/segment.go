@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 
 	"github.com/klauspost/compress/flate"
 )
@@ -20,6 +21,7 @@ const Level = 1
 type Segment struct {
 	Deflated []byte
 	CRC      uint32 // CRC-32 (IEEE) of the text
+	shift    uint32 // what the checksum of a text before is multiplied with; see shiftCRC
 	Len      int64  // bytes of the text
 }
 
@@ -52,6 +54,7 @@ func (d *Deflater) Deflate(text []byte) Segment {
 	return Segment{
 		Deflated: bytes.Clone(d.out.Bytes()),
 		CRC:      crc32.ChecksumIEEE(text),
+		shift:    shiftCRC(int64(len(text))),
 		Len:      int64(len(text)),
 	}
 }
@@ -68,6 +71,32 @@ func (s Segment) Inflate(w io.Writer) error {
 		return fmt.Errorf("segment of %d bytes, inflated up to byte %d: %w", s.Len, n, err)
 	}
 	return nil
+}
+
+// Inflater reads segments back. It holds the decompressor's window (some tens of
+// kB), so one serves many segments; it is not safe for concurrent use.
+type Inflater struct {
+	r  io.ReadCloser
+	in bytes.Reader
+}
+
+// Append appends the text of the segment to dst.
+func (i *Inflater) Append(dst []byte, s Segment) ([]byte, error) {
+	if s.Len == 0 {
+		return dst, nil
+	}
+	i.in.Reset(s.Deflated)
+	if i.r == nil {
+		i.r = flate.NewReader(&i.in)
+	} else if err := i.r.(flate.Resetter).Reset(&i.in, nil); err != nil {
+		return dst, err
+	}
+	begin := len(dst)
+	dst = slices.Grow(dst, int(s.Len))[:begin+int(s.Len)]
+	if n, err := io.ReadFull(i.r, dst[begin:]); err != nil {
+		return dst[:begin], fmt.Errorf("segment of %d bytes, inflated up to byte %d: %w", s.Len, n, err)
+	}
+	return dst, nil
 }
 
 // Parts of a gzip member around the deflated text (RFC 1952, section 2.3).
@@ -98,10 +127,13 @@ func (m *Member) Add(s Segment) {
 	if m.err != nil || s.Len == 0 {
 		return
 	}
-	m.crc = CombineCRC(m.crc, s.CRC, s.Len)
+	m.crc = multiplyCRC(m.crc, s.shift) ^ s.CRC // CombineCRC, the dear part of which was done when the segment was made
 	m.len += s.Len
 	_, m.err = m.w.Write(s.Deflated)
 }
+
+// MemberOverhead is how many bytes a member has beside those of its segments.
+const MemberOverhead = 10 + 2 + 8
 
 // Close ends the member and tells of the first error there was.
 func (m *Member) Close() error {
@@ -118,15 +150,20 @@ func (m *Member) Close() error {
 // of each and the length of B. A checksum is a polynomial over GF(2) modulo the
 // generator; to follow A by B multiplies A's by x^(8·lenB).
 func CombineCRC(a, b uint32, lenB int64) uint32 {
+	return multiplyCRC(a, shiftCRC(lenB)) ^ b
+}
+
+// shiftCRC is the polynomial x^(8·n) modulo the generator.
+func shiftCRC(n int64) uint32 {
 	shift := uint32(1 << 31)  // the polynomial 1: coefficients are stored lowest power first
 	square := uint32(1 << 23) // x^8: one byte
-	for n := lenB; n > 0; n >>= 1 {
+	for ; n > 0; n >>= 1 {
 		if n&1 == 1 {
 			shift = multiplyCRC(shift, square)
 		}
 		square = multiplyCRC(square, square)
 	}
-	return multiplyCRC(a, shift) ^ b
+	return shift
 }
 
 // multiplyCRC is the product of two polynomials modulo the generator, all with
