@@ -87,15 +87,18 @@ type store struct {
 
 // New checks a configuration and makes a cluster that knows nothing yet. The error is
 // one line.
-func New(config Config) (*Cluster, error) {
+func New(config Config) (*Cluster, error) { return newCluster(config, resources) }
+
+// newCluster is New with a table of resources.
+func newCluster(config Config, table []*resource) (*Cluster, error) {
 	c := &Cluster{config: config, log: config.Log, codec: newCodec(), lists: make(chan struct{}, listsAtOnce), now: time.Now, synced: make(chan struct{})}
 	if c.log == nil {
 		c.log = slog.Default()
 	}
-	if err := c.config.check(); err != nil {
+	if err := c.config.check(table); err != nil {
 		return nil, err
 	}
-	for _, r := range resources {
+	for _, r := range table {
 		on := r.on
 		if config.Resources != nil {
 			on = slices.Contains(config.Resources, r.name)
@@ -113,20 +116,22 @@ func New(config Config) (*Cluster, error) {
 }
 
 // Resources are the names of all resources there are.
-func Resources() []string {
-	var names []string
-	for _, r := range resources {
-		names = append(names, r.name)
+func Resources() []string { return namesOf(resources) }
+
+func namesOf(table []*resource) []string {
+	names := make([]string, len(table))
+	for i, r := range table {
+		names[i] = r.name
 	}
 	return names
 }
 
 // check finds the first mistake.
-func (c *Config) check() error {
+func (c *Config) check(table []*resource) error {
 	if c.Client == nil {
 		return errors.New("BUG: kube: a configuration without a client")
 	}
-	known := Resources()
+	known := namesOf(table)
 	for _, name := range c.Resources {
 		if !slices.Contains(known, name) {
 			return fmt.Errorf("resource %q does not exist; there are: %s", name, strings.Join(known, ", "))

@@ -96,7 +96,7 @@ func newDecoder(c *Client, r *resource, f fetch, keep keepFunc) (decoder, error)
 	case fetchColumns:
 		return &tableDecoder{keep: keep}, nil
 	case fetchAny:
-		return anyDecoder{keep}, nil
+		return anyDecoder{r, keep}, nil
 	}
 	sample := any(&v1.PartialObjectMetadata{})
 	if f == fetchWhole {

@@ -268,12 +268,12 @@ func (d *protobufDecoder) watch(r io.Reader, each func(event) error) error {
 
 func (d *protobufDecoder) event(b []byte) (event, error) {
 	var verb, answer []byte
-	err := fields(b, func(number int, value, _ []byte) error {
+	err := eachField(b, func(number int, value, _ []byte) error {
 		switch number {
 		case eventType:
 			verb = value
 		case eventObject:
-			return fields(value, func(number int, value, _ []byte) error {
+			return eachField(value, func(number int, value, _ []byte) error {
 				if number == rawExtensionRaw {
 					answer = value
 				}
@@ -310,7 +310,7 @@ func unwrap(answer []byte) (raw []byte, err error) {
 	if !ok {
 		return nil, fmt.Errorf("not protobuf: begins with %.16q", answer)
 	}
-	err = fields(rest, func(number int, value, _ []byte) error {
+	err = eachField(rest, func(number int, value, _ []byte) error {
 		if number == unknownRaw {
 			raw = value
 		}
@@ -324,7 +324,7 @@ func unwrap(answer []byte) (raw []byte, err error) {
 // itself has.
 func (d *protobufDecoder) decode(raw []byte, metaOnly bool) (e event, err error) {
 	var meta []byte
-	err = fields(raw, func(number int, value, _ []byte) error {
+	err = eachField(raw, func(number int, value, _ []byte) error {
 		if number == objectMeta {
 			meta = value
 		}
@@ -335,7 +335,7 @@ func (d *protobufDecoder) decode(raw []byte, metaOnly bool) (e event, err error)
 	}
 	var uid, version []byte
 	d.lean = d.lean[:0]
-	err = fields(meta, func(number int, value, whole []byte) error {
+	err = eachField(meta, func(number int, value, whole []byte) error {
 		switch number {
 		case metaUID:
 			uid = value
@@ -376,7 +376,7 @@ func (d *protobufDecoder) without(raw []byte) []byte {
 	d.lean = binary.AppendUvarint(append(d.lean, objectMeta<<3|wireBytes), uint64(meta))
 	d.lean = append(d.lean, d.lean[:meta]...)
 	// That raw is well formed was seen before.
-	_ = fields(raw, func(number int, _, whole []byte) error {
+	_ = eachField(raw, func(number int, _, whole []byte) error {
 		if number != objectMeta {
 			d.lean = append(d.lean, whole...)
 		}
@@ -385,9 +385,9 @@ func (d *protobufDecoder) without(raw []byte) []byte {
 	return d.lean[meta:]
 }
 
-// fields calls each with the fields of a message: the number, the bytes of a field
+// eachField calls each with the fields of a message: the number, the bytes of a field
 // that has such, and the whole of it with its tag.
-func fields(b []byte, each func(number int, value, whole []byte) error) error {
+func eachField(b []byte, each func(number int, value, whole []byte) error) error {
 	for len(b) > 0 {
 		tag, n := binary.Uvarint(b)
 		if n <= 0 {
@@ -562,15 +562,23 @@ func (d *tableDecoder) watch(r io.Reader, each func(event) error) error {
 }
 
 // anyDecoder reads objects of unknown types.
-type anyDecoder struct{ keep keepFunc }
+type anyDecoder struct {
+	resource *resource
+	keep     keepFunc
+}
 
-// newAny reads an object: numbers as int64 where they are whole, else as float64.
-func newAny(b []byte) (*unstructured.Unstructured, error) {
+// object reads an object: numbers as int64 where they are whole, else as float64. One
+// of a list may not say what it is.
+func (d anyDecoder) object(b []byte) (*unstructured.Unstructured, error) {
 	o := &unstructured.Unstructured{}
 	if err := k8sjson.Unmarshal(b, &o.Object); err != nil {
 		return nil, err
 	}
+	if o.Object == nil {
+		return nil, fmt.Errorf("not an object: %.100q", b)
+	}
 	o.SetManagedFields(nil)
+	o.SetGroupVersionKind(d.resource.version.WithKind(d.resource.kind))
 	return o, nil
 }
 
@@ -608,7 +616,7 @@ func (d anyDecoder) items(in *json.Decoder, each func(v1.Object) error) error {
 		if err := in.Decode(&raw); err != nil {
 			return err
 		}
-		o, err := newAny(raw)
+		o, err := d.object(raw)
 		if err != nil {
 			return err
 		}
@@ -625,7 +633,7 @@ func (d anyDecoder) items(in *json.Decoder, each func(v1.Object) error) error {
 
 func (d anyDecoder) watch(r io.Reader, each func(event) error) error {
 	return watchJSON(r, func(verb string, object []byte, each func(event) error) error {
-		o, err := newAny(object)
+		o, err := d.object(object)
 		if err != nil {
 			return err
 		}
