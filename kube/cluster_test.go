@@ -369,7 +369,7 @@ func TestConfigIsChecked(t *testing.T) {
 		config Config
 		want   string
 	}{
-		{Config{Resources: []string{"pod"}}, `resource "pod" does not exist; there are: configmaps`},
+		{Config{Resources: []string{"pod"}}, `resource "pod" does not exist; there are: `},
 		{Config{Namespaces: []string{"a/b"}}, `namespace "a/b": a lowercase RFC 1123`},
 		{Config{NamespacesDenied: []string{""}}, `namespace ""`},
 		{Config{LabelSelectors: map[string]string{"configmaps": "a in"}}, `label selector "a in" of configmaps: `},

@@ -20,6 +20,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+
+	"watchpost/internal/expo"
 )
 
 // Answers that a real API server gives rarely, from a server that gives them always.
@@ -53,7 +55,7 @@ func frameOf(t testing.TB, verb string, o marshaler) []byte {
 func wirePod(n int, version string) *core.Pod {
 	return &core.Pod{
 		ObjectMeta: v1.ObjectMeta{Namespace: "a", Name: fmt.Sprintf("p%d", n), UID: fakeUID(n), ResourceVersion: version,
-			ManagedFields: []v1.ManagedFieldsEntry{{Manager: "m", FieldsType: "FieldsV1", FieldsV1: &v1.FieldsV1{Raw: []byte(`{"f:a":{}}`)}}, {Manager: "n"}}},
+			ManagedFields: []v1.ManagedFieldsEntry{{Manager: "m", FieldsType: "FieldsV1", FieldsV1: v1.NewFieldsV1(`{"f:a":{}}`)}, {Manager: "n"}}},
 		Spec: core.PodSpec{NodeName: "n1", Containers: []core.Container{{Name: "c"}}},
 	}
 }
@@ -271,6 +273,36 @@ func TestAbsentResource(t *testing.T) {
 	}
 }
 
+// Resources come and go while the cluster runs. Families of one name are one.
+func TestResourcesThatComeAndGo(t *testing.T) {
+	stream := says(mediaProtobuf, true, frameOf(t, verbAdded, wirePod(1, "5")), frameOf(t, verbBookmark, bookmark("8", true)))
+	c, _ := scripted(t, nil, "pods", stream, stream, stream)
+	eventually(t, "readiness", readiness(c), "ready")
+	again := *testTable()[3]
+	again.name = "more"
+	if err := c.change([]*resource{&again}, nil); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "two", func() string { return said(c, "t_pod{") }, podLines(1, 1))
+	var text bytes.Buffer
+	if err := c.Snapshot(nil, nil).WriteText(&text, expo.OpenMetrics); err != nil {
+		t.Fatal(err)
+	}
+	if s := text.String(); strings.Count(s, "# TYPE t_pod gauge\n") != 1 || !strings.HasSuffix(s, "# EOF\n") {
+		t.Errorf("got %s", s)
+	}
+	text.Reset()
+	if err := c.Snapshot([]string{"more", "secrets"}, []string{"more"}).WriteText(&text, expo.Text); err != nil || text.Len() != 0 {
+		t.Errorf("of what was chosen and left out: %s, %v", &text, err)
+	}
+	if err := c.change(nil, []*resource{&again}); err != nil {
+		t.Fatal(err)
+	}
+	if got := said(c, "t_pod{"); got != podLines(1) {
+		t.Errorf("after it is gone: %s", got)
+	}
+}
+
 // Until it has lasted for a while a failure is not told, nor are objects forgotten.
 func TestFailureIsToldAfterAWhile(t *testing.T) {
 	now := time.Unix(1000, 0)
@@ -370,10 +402,10 @@ func TestRefusals(t *testing.T) {
 		{refuses(apierrors.NewForbidden(core.Resource("pods"), "", fmt.Errorf("no"))), `pods is forbidden: no`},
 		{func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", mediaProtobuf)
-			w.WriteHeader(403)
+			w.WriteHeader(http.StatusForbidden)
 			w.Write(protobufOf(t, &v1.Status{Message: "not you"}))
 		}, "not you"},
-		{func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>\nproxy", 502) }, `HTTP status 502 Bad Gateway: "<html> proxy"`},
+		{func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>\nproxy", http.StatusBadGateway) }, `HTTP status 502 Bad Gateway: "<html> proxy"`},
 		{says("text/html", false, []byte("<html>hello")), `not protobuf: begins with "<htm"`},
 	} {
 		c, _ := scripted(t, func(c *Config) { c.Client.pages.Store(true) }, "pods", test.answer)
