@@ -3,8 +3,11 @@ package kube
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,6 +22,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"watchpost/internal/expo"
+	"watchpost/internal/testkit"
 	"watchpost/internal/testkube"
 )
 
@@ -447,4 +451,101 @@ func TestShardOf(t *testing.T) {
 	if keepShard(0, 1) != nil || keepShard(0, 0) != nil {
 		t.Error("one shard filters")
 	}
+}
+
+// What a cluster says is what is rendered of the objects that the API server gives in
+// JSON, for each resource of the table, read as a stream and in pages. The objects are
+// the API server's own and, where they are, those of ../shared/samples/state.
+func TestClusterSaysWhatIsThere(t *testing.T) {
+	server := testkube.Start(t, testkube.Options{})
+	if folder := filepath.Join("..", "..", "shared", "samples", "state", "objects"); isDir(folder) {
+		server.Load(t, os.DirFS(folder))
+	}
+	all := map[string][]string{"*": {"*"}}
+	options := Options{Labels: all, Annotations: all, Keep: func(string, bool) bool { return true }}
+	for _, pages := range []bool{false, true} {
+		client, err := NewClient(ClientConfig{Kubeconfig: server.Kubeconfig(), QPS: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.pages.Store(pages)
+		c, err := New(Config{Client: client, Resources: Resources(), Options: options, Log: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(context.Background())
+		done := make(chan struct{})
+		go func() { defer close(done); c.Run(ctx) }()
+		eventually(t, "readiness", readiness(c), "ready")
+		empty := 0
+		for _, r := range resources {
+			// The API server itself changes leases and others all the time.
+			var got, want string
+			for range 20 {
+				got, want = linesOf(t, c, r.name), expected(t, server, r, options)
+				if got == want {
+					break
+				}
+				time.Sleep(200 * time.Millisecond)
+			}
+			if got != want {
+				t.Errorf("%s, in pages %t:\n%s", r.name, pages, testkit.Diff(want, got))
+			}
+			if want == "" {
+				empty++
+			}
+		}
+		t.Logf("in pages %t: %d of %d resources have no object", pages, empty, len(resources))
+		if empty > 34 { // 29 without the samples
+			t.Errorf("%d resources have no object", empty)
+		}
+		stop()
+		<-done
+	}
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// linesOf are a resource's lines of a snapshot, as OpenMetrics, sorted.
+func linesOf(t *testing.T, c *Cluster, name string) string {
+	t.Helper()
+	var text bytes.Buffer
+	if err := c.Snapshot([]string{name}, nil).WriteText(&text, expo.OpenMetrics); err != nil {
+		t.Fatal(err)
+	}
+	return sortedLines(strings.TrimSuffix(text.String(), expo.EOF))
+}
+
+// expected renders what the API server has of a resource.
+func expected(t *testing.T, server *testkube.Cluster, r *resource, o Options) string {
+	t.Helper()
+	raw, err := server.Client().CoreV1().RESTClient().Get().AbsPath(resourcePath(r, "")).DoRaw(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct{ Items []json.RawMessage }
+	if err := json.Unmarshal(raw, &list); err != nil {
+		t.Fatal(err)
+	}
+	if len(list.Items) == 0 {
+		return ""
+	}
+	n := newRenderer(r, o)
+	var text []byte
+	var out rendering
+	for _, f := range n.chosen {
+		text = f.AppendHeader(text, expo.OpenMetrics)
+	}
+	for _, item := range list.Items {
+		n.render(decodeSample(t, r, item), &out)
+		text = append(text, out.text...)
+	}
+	return sortedLines(string(text))
+}
+
+func sortedLines(s string) string {
+	return strings.Join(slices.Sorted(slices.Values(strings.SplitAfter(s, "\n"))), "")
 }
