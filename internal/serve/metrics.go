@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -227,7 +226,7 @@ func WriteFamily(w io.Writer, mf *dto.MetricFamily, f expo.Format) error {
 type packer struct {
 	mu   sync.Mutex
 	buf  bytes.Buffer
-	gzip *gzip.Writer
+	gzip *expo.GzipWriter
 	zstd *zstd.Encoder
 }
 
@@ -258,9 +257,9 @@ func (p *packer) page(enc expo.Encoding, write func(io.Writer) error) ([]byte, e
 }
 
 func (p *packer) compressor(page *bytes.Buffer, enc expo.Encoding) (io.WriteCloser, error) {
-	var err error
 	if enc == expo.Zstd {
 		if p.zstd == nil {
+			var err error
 			p.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
 			if err != nil {
 				return nil, err
@@ -270,10 +269,7 @@ func (p *packer) compressor(page *bytes.Buffer, enc expo.Encoding) (io.WriteClos
 		return p.zstd, nil
 	}
 	if p.gzip == nil {
-		p.gzip, err = gzip.NewWriterLevel(page, expo.Level)
-		if err != nil {
-			return nil, err
-		}
+		p.gzip = expo.NewGzipWriter()
 	}
 	p.gzip.Reset(page)
 	return p.gzip, nil
