@@ -317,7 +317,11 @@ func collect(ctx context.Context, u *unit, w *expo.Writer) (err error) {
 // say logs a failure when it is new and its end, not each time.
 func (s *Set) say(u *unit, err error) {
 	text := ""
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrNoData) && !s.log.Enabled(context.Background(), slog.LevelDebug):
+		text = ErrNoData.Error() // of which nothing more will be said
+	default:
 		text = err.Error()
 	}
 	if old, _ := u.failing.Swap(text).(string); old == text {
