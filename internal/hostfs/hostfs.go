@@ -93,13 +93,19 @@ func ReadTrimmed(path string) (string, error) {
 // Read reads a file whole, up to MaxFile bytes. It uses plain system calls: for
 // kernel files os.File adds a registration with the poller that cannot work.
 // The error names the file and wraps the errno.
-func Read(path string) ([]byte, error) {
+func Read(path string) ([]byte, error) { return readOnce(path, 0) }
+
+// ReadNumber is Read of a file that holds a number or two and no more: it saves
+// the read that would say so.
+func ReadNumber(path string) ([]byte, error) { return readOnce(path, 64) }
+
+func readOnce(path string, line int) ([]byte, error) {
 	fd, err := open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	return readAll(fd, path, make([]byte, 0, 512), 0)
+	return readAll(fd, path, make([]byte, 0, 512), line)
 }
 
 // open opens a file. O_NONBLOCK: a FIFO put where a file is expected must not block.
