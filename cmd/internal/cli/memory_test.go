@@ -46,6 +46,17 @@ func TestSettle(t *testing.T) {
 	}
 }
 
+// Where it is allowed, no thread is woken up exactly.
+func TestRelaxTimers(t *testing.T) {
+	if err := relaxTimers(); err != nil {
+		t.Skip(err)
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/timerslack_ns", os.Getpid()))
+	if err != nil || strings.TrimSpace(string(b)) != fmt.Sprint(timerSlack) {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
 func TestReadOnlyPart(t *testing.T) {
 	for line, want := range map[string]bool{
 		"00400000-009f5000 r-xp 00000000 fe:00 1234    /bin/x":  true,
