@@ -8,12 +8,12 @@ import (
 	"slices"
 )
 
-// GzipWriter compresses exposition text into gzip members (RFC 1952), some four times
-// quicker than a compressor for any text and to about the same size, by what is
-// known of such text: a line repeats the one before it, and what differs begins
-// after a separator. So it looks for a repetition only there. The codes of a
-// member are those that fitted the member before, which is the last scrape: the
-// text is read once. docs/design/encoder.md has the numbers.
+// GzipWriter compresses exposition text into gzip members (RFC 1952), with less time
+// and memory than a compressor for any text, by what is known of such text: a line
+// repeats one before it, and what differs begins after a separator. So it looks
+// for a repetition only there. The codes of a member are those that fitted the
+// member before, which is the last scrape: the text is read once.
+// docs/design/encoder.md has the numbers.
 //
 // A GzipWriter holds some 150 kB and allocates nothing. It is not safe for concurrent use.
 type GzipWriter struct {
