@@ -49,7 +49,7 @@ bench: ## speed of the parts, compared with the last run
 
 bench-peers: build ## ours beside node_exporter on this host
 	cd bench/peers && go build -o ../../bin/node_exporter github.com/prometheus/node_exporter
-	go run ./bench/scrape --max-cpu-ratio 0.25
+	go run ./bench/scrape --collectors default --max-cpu-ratio 0.15 --max-rss 12
 	go run ./bench/compare
 	go run ./bench/load
 

@@ -32,10 +32,17 @@ var ErrNoData = errors.New("no data")
 // absent turns the error of a file that does not exist into ErrNoData.
 func absent(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %w", ErrNoData, err)
+		return &absentError{err}
 	}
 	return err
 }
+
+// absentError is ErrNoData with its reason. At each scrape there are many of
+// them, and few are ever read: so the text is made when it is asked for.
+type absentError struct{ why error }
+
+func (e *absentError) Error() string   { return ErrNoData.Error() + ": " + e.why.Error() }
+func (e *absentError) Unwrap() []error { return []error{ErrNoData, e.why} }
 
 // Config is what the collectors are made from. Each part is declared beside the
 // collector that reads it.

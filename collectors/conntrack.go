@@ -50,9 +50,9 @@ type conntrack struct {
 func newConntrack(c Config) (Collector, error) {
 	return &conntrack{
 		live:  c.FS.Live(),
-		count: c.FS.ProcFile("sys/net/netfilter/nf_conntrack_count"),
-		most:  c.FS.ProcFile("sys/net/netfilter/nf_conntrack_max"),
-		stat:  c.FS.ProcFile("net/stat/nf_conntrack"),
+		count: c.FS.ProcFile("sys/net/netfilter/nf_conntrack_count").Lines(64),
+		most:  c.FS.ProcFile("sys/net/netfilter/nf_conntrack_max").Lines(64),
+		stat:  c.FS.ProcFile("net/stat/nf_conntrack").Lines(512),
 	}, nil
 }
 

@@ -86,7 +86,7 @@ func newDiskstats(c Config) (Collector, error) {
 		return nil, err
 	}
 	return &diskstats{
-		filter: filter, file: c.FS.ProcFile("diskstats"),
+		filter: filter, file: c.FS.ProcFile("diskstats").Lines(512),
 		host: c.FS, udev: hostfs.NewFolder(c.FS.Udev), now: time.Now,
 	}, nil
 }

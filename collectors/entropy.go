@@ -19,7 +19,7 @@ var (
 type entropy struct{ available, pool *hostfs.File }
 
 func newEntropy(c Config) (Collector, error) {
-	return entropy{c.FS.ProcFile("sys/kernel/random/entropy_avail"), c.FS.ProcFile("sys/kernel/random/poolsize")}, nil
+	return entropy{c.FS.ProcFile("sys/kernel/random/entropy_avail").Lines(64), c.FS.ProcFile("sys/kernel/random/poolsize").Lines(64)}, nil
 }
 
 // Collect implements Collector.

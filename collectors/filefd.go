@@ -20,7 +20,9 @@ var (
 
 type filefd struct{ file *hostfs.File }
 
-func newFilefd(c Config) (Collector, error) { return filefd{c.FS.ProcFile("sys/fs/file-nr")}, nil }
+func newFilefd(c Config) (Collector, error) {
+	return filefd{c.FS.ProcFile("sys/fs/file-nr").Lines(128)}, nil
+}
 
 // Collect implements Collector.
 func (f filefd) Collect(_ context.Context, w *expo.Writer) error {

@@ -1,6 +1,7 @@
 package collectors
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -45,9 +46,16 @@ func (p *pass) settleForeign(s *Set) {
 		if _, ok := u.collector.(foreign); !ok || w == nil || len(w.Bytes()) == 0 {
 			continue
 		}
-		clash := make(map[string]bool) // false: no one else has it yet
+		clash := make(map[string]bool)        // false: no one else has it yet
+		own := []byte("node_" + u.name + "_") // of the collector's own families, which nobody else has
 		for name := range expo.FamilyNames(w.Bytes()) {
+			if bytes.HasPrefix(name, own) {
+				continue
+			}
 			clash[string(name)] = p.taken(string(name))
+		}
+		if len(clash) == 0 {
+			continue
 		}
 		for j := range p.outcome {
 			o := p.outcome[j].w

@@ -17,7 +17,7 @@ var hungTasks = expo.Counter("node_kernel_hung_tasks_total", "Tasks found hung s
 type kernelHung struct{ file *hostfs.File }
 
 func newKernelHung(c Config) (Collector, error) {
-	return kernelHung{c.FS.ProcFile("sys/kernel/hung_task_detect_count")}, nil
+	return kernelHung{c.FS.ProcFile("sys/kernel/hung_task_detect_count").Lines(64)}, nil
 }
 
 // Collect implements Collector.

@@ -24,7 +24,9 @@ var (
 
 type loadavg struct{ file *hostfs.File }
 
-func newLoadavg(c Config) (Collector, error) { return loadavg{c.FS.ProcFile("loadavg")}, nil }
+func newLoadavg(c Config) (Collector, error) {
+	return loadavg{c.FS.ProcFile("loadavg").Lines(128)}, nil
+}
 
 // Collect implements Collector.
 func (l loadavg) Collect(_ context.Context, w *expo.Writer) error {

@@ -26,7 +26,7 @@ type meminfo struct {
 
 func newMeminfo(c Config) (Collector, error) {
 	return &meminfo{
-		file: c.FS.ProcFile("meminfo"),
+		file: c.FS.ProcFile("meminfo").Lines(128),
 		names: [2]kernelNames{
 			{family: func(field string) *expo.Family { return meminfoFamily(field, "") }},
 			{family: func(field string) *expo.Family { return meminfoFamily(field, "_bytes") }},

@@ -38,7 +38,23 @@ type netclassNetlink struct {
 	indexes   []int32 // of the interfaces asked for their modes
 	places    []int   // of those in interfaces
 	modes     []netlink.Mode
+	asked     []linkState // when modes were told
+	states    []linkState // of now
+	modesAt   time.Time
 }
+
+// linkState is what of an interface changes when its speed may have changed.
+type linkState struct {
+	index          int32
+	flags          uint32
+	carrierChanges uint32
+	operState      uint8
+}
+
+// modesAge is after how long the drivers are asked for speed and duplex again
+// although no interface came, went or changed its state. To ask them at each
+// scrape took a sixth of its time where there are hundreds of interfaces.
+const modesAge = time.Minute
 
 // fixedFields are what only sysfs tells. They change with the name or the address.
 type fixedFields struct {
@@ -76,7 +92,7 @@ func (n *netclassNetlink) read(links []netlink.Link) ([]netInterface, error) {
 		if !n.filter.Keep(l.Name) || !n.virtual.keep(l.Name) {
 			continue
 		}
-		f, err := n.fixedOf(l)
+		f, err := n.fixedOf(l, i < mostCompared)
 		if err != nil && !n.asIs {
 			n.names = n.names[:0] // to be compared anew
 			return nil, err
@@ -121,16 +137,23 @@ func (n *netclassNetlink) compared(links []netlink.Link) bool {
 	return true
 }
 
+// mostCompared is of how many interfaces sysfs has to have the same index as
+// netlink. All names are compared before: if those agree and the first indexes
+// too, it is not for the rest that another file is opened for each.
+const mostCompared = 16
+
 // fixedOf is what sysfs alone tells of an interface. It fails with errOtherView
-// if sysfs has another interface of that name.
-func (n *netclassNetlink) fixedOf(l *netlink.Link) (*fixedFields, error) {
+// if sysfs has another interface of that name and that is to be compared.
+func (n *netclassNetlink) fixedOf(l *netlink.Link, compare bool) (*fixedFields, error) {
 	if f := n.fixed[l.Index]; f != nil && f.name == l.Name && f.address == l.Address && n.now().Sub(f.read) < fixedAge {
 		f.seen = true
 		return f, nil
 	}
 	dir := n.host.SysPath("class/net/" + l.Name)
-	if index, ok := readSysInt(dir + "/ifindex"); !ok || index != int64(l.Index) {
-		return nil, errOtherView
+	if compare {
+		if index, ok := readSysInt(dir + "/ifindex"); !ok || index != int64(l.Index) {
+			return nil, errOtherView
+		}
 	}
 	f := &fixedFields{name: l.Name, address: l.Address, read: n.now(), seen: true}
 	for i, place := range fixedPlaces {
@@ -209,17 +232,26 @@ func bit(v uint32) int64 {
 
 // readModes adds speed and duplex.
 func (n *netclassNetlink) readModes() {
-	n.indexes, n.places = n.indexes[:0], n.places[:0]
+	n.indexes, n.places, n.states = n.indexes[:0], n.places[:0], n.states[:0]
 	for i := range n.interfaces {
 		if l := n.interfaces[i].link; n.asIs || l.Flags&unix.IFF_UP != 0 {
 			n.indexes = append(n.indexes, l.Index)
 			n.places = append(n.places, i)
+			n.states = append(n.states, linkState{l.Index, l.Flags, l.CarrierChanges, l.OperState})
 		}
 	}
 	err := error(netlink.ErrNoEthtool)
-	if !n.noEthtool {
+	switch {
+	case n.noEthtool:
+	case slices.Equal(n.states, n.asked) && n.now().Sub(n.modesAt) < modesAge:
+		err = nil
+	default:
 		n.modes, err = n.ethtool.Modes(n.indexes, n.modes)
 		n.noEthtool = errors.Is(err, netlink.ErrNoEthtool)
+		n.asked, n.modesAt = n.asked[:0], n.now()
+		if err == nil {
+			n.asked = append(n.asked, n.states...)
+		}
 	}
 	for i, place := range n.places {
 		k := &n.interfaces[place]
@@ -249,7 +281,7 @@ func duplexName(d uint8) string {
 // refuses to read (EINVAL, while an interface is down) and that hold something
 // else have none.
 func readSysInt(path string) (int64, bool) {
-	b, err := hostfs.Read(path)
+	b, err := hostfs.ReadNumber(path)
 	if err != nil {
 		return 0, false
 	}

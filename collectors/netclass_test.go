@@ -1,6 +1,7 @@
 package collectors
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"maps"
@@ -481,4 +482,56 @@ func BenchmarkNetclassFiles(b *testing.B) {
 	c := make1(b, "netclass", DefaultConfig()).(*netclass)
 	c.netlink = nil
 	benchmarkCollect(b, c)
+}
+
+// Drivers are asked for their modes when an interface changed its state, and else
+// each minute.
+func TestNetclassAsksForModes(t *testing.T) { ownNetwork(t, testNetclassAsksForModes) }
+
+func testNetclassAsksForModes(t *testing.T, host hostfs.FS) {
+	if !ip(t, "link add va type veth peer name vb") {
+		t.Skip("no veth here")
+	}
+	ip(t, "link set vb up")
+	ip(t, "link set va up")
+	n := newNetclassNetlink(host, newLinks(), &Filter{}, nil, true)
+	now := time.Now()
+	n.now = func() time.Time { return now }
+	speed := func() (mbits int64) {
+		t.Helper()
+		table, err := n.links.take(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer table.release()
+		interfaces, err := n.read(table.links)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range interfaces {
+			if k.name == "va" {
+				return k.v[netSpeed] / 125_000
+			}
+		}
+		t.Fatal("va is missing")
+		return 0
+	}
+	const real, kept = 10_000, 4711
+	expect := func(what string, want int64) {
+		t.Helper()
+		if got := speed(); got != want {
+			t.Errorf("%s: %d Mbit/s, want %d", what, got, want)
+		}
+		for i := range n.modes {
+			n.modes[i].Speed = kept
+		}
+	}
+	expect("at first", real)
+	expect("nothing changed", kept)
+	ip(t, "link set vb down")
+	expect("the carrier went", real)
+	now = now.Add(modesAge - time.Second)
+	expect("before a minute", kept)
+	now = now.Add(time.Second)
+	expect("after a minute", real)
 }

@@ -53,7 +53,7 @@ func newNetstat(c Config) (Collector, error) {
 	}
 	return &netstat{
 		pairs:  [2]netstatPairs{{file: c.FS.ProcFile("net/netstat")}, {file: c.FS.ProcFile("net/snmp")}},
-		snmp6:  c.FS.ProcFile("net/snmp6"),
+		snmp6:  c.FS.ProcFile("net/snmp6").Lines(128),
 		fields: kernelNames{family: family},
 		fields6: kernelNames{family: func(key string) *expo.Family {
 			protocol, field, ok := strings.Cut(key, "6")

@@ -43,10 +43,10 @@ type pressure []pressureFile
 
 func newPressure(c Config) (Collector, error) {
 	return pressure{
-		{c.FS.ProcFile("pressure/cpu"), pressureCPUSome, nil},
-		{c.FS.ProcFile("pressure/io"), pressureIOSome, pressureIOFull},
-		{c.FS.ProcFile("pressure/memory"), pressureMemSome, pressureMemFull},
-		{c.FS.ProcFile("pressure/irq"), nil, pressureIRQFull},
+		{c.FS.ProcFile("pressure/cpu").Lines(256), pressureCPUSome, nil},
+		{c.FS.ProcFile("pressure/io").Lines(256), pressureIOSome, pressureIOFull},
+		{c.FS.ProcFile("pressure/memory").Lines(256), pressureMemSome, pressureMemFull},
+		{c.FS.ProcFile("pressure/irq").Lines(256), nil, pressureIRQFull},
 	}, nil
 }
 

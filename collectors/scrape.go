@@ -36,6 +36,8 @@ type unit struct {
 	turn      chan struct{} // holds one token while Collect runs
 	stuck     atomic.Bool   // that Collect has outlasted its scrape
 	failing   atomic.Value  // the last error's text, so that it is logged once
+
+	spare atomic.Pointer[expo.Writer] // of the last pass: its size fits what the unit writes
 }
 
 // take waits for the unit's turn: another scrape, of other collectors or in
@@ -70,11 +72,11 @@ type Set struct {
 	now     func() time.Time
 	labels  expo.Labels
 	mu      sync.Mutex
-	running map[key]*pass // by what they were asked
-	free    sync.Pool     // of *expo.Writer
-	begun   atomic.Uint64 // passes
-	gap     time.Duration // passGap
-	last    time.Time     // when the last pass begins or began
+	running map[key]*pass               // by what they were asked
+	spare   atomic.Pointer[expo.Writer] // of the last pass, for what it says of itself
+	begun   atomic.Uint64               // passes
+	gap     time.Duration               // passGap
+	last    time.Time                   // when the last pass begins or began
 
 	reserved [2]map[string]bool // by expo.Format: names that others write; see Reserve
 }
@@ -288,7 +290,7 @@ func (p *pass) runUnit(s *Set, i int) {
 		u.giveBack()
 		return
 	}
-	w := s.writer(p.key.format)
+	w := s.writer(&u.spare, p.key.format)
 	err := collect(p.ctx, u, w)
 	took := s.now().Sub(begun)
 	u.giveBack()
@@ -297,7 +299,7 @@ func (p *pass) runUnit(s *Set, i int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.finished {
-		s.free.Put(w)
+		u.spare.Store(w)
 		return
 	}
 	p.outcome[i] = outcome{w: w, begun: begun, took: took, ok: err == nil}
@@ -317,7 +319,11 @@ func collect(ctx context.Context, u *unit, w *expo.Writer) (err error) {
 // say logs a failure when it is new and its end, not each time.
 func (s *Set) say(u *unit, err error) {
 	text := ""
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrNoData) && !s.log.Enabled(context.Background(), slog.LevelDebug):
+		text = ErrNoData.Error() // of which nothing more will be said
+	default:
 		text = err.Error()
 	}
 	if old, _ := u.failing.Swap(text).(string); old == text {
@@ -351,7 +357,7 @@ func (s *Set) finish(p *pass) {
 
 	p.settleForeign(s)
 	now := s.now()
-	p.self = s.writer(p.key.format)
+	p.self = s.writer(&s.spare, p.key.format)
 	for i, u := range p.units {
 		took := p.outcome[i].took
 		if p.outcome[i].w == nil && !p.outcome[i].begun.IsZero() {
@@ -371,9 +377,9 @@ func (s *Set) finish(p *pass) {
 	close(p.done)
 }
 
-// writer takes a Writer from the pool.
-func (s *Set) writer(f expo.Format) *expo.Writer {
-	w, _ := s.free.Get().(*expo.Writer)
+// writer takes the spare Writer, or a new one where another pass has it.
+func (s *Set) writer(spare *atomic.Pointer[expo.Writer], f expo.Format) *expo.Writer {
+	w := spare.Swap(nil)
 	if w == nil {
 		w = &expo.Writer{}
 		w.SetConstLabels(s.labels)
@@ -402,11 +408,11 @@ func (p *pass) release(s *Set) {
 	}
 	for i := range p.outcome {
 		if w := p.outcome[i].w; w != nil {
-			s.free.Put(w)
+			p.units[i].spare.Store(w)
 			p.outcome[i].w = nil
 		}
 	}
-	s.free.Put(p.self)
+	s.spare.Store(p.self)
 }
 
 // Result is what one scrape said. It may be shared: it is only read.

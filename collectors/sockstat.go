@@ -53,7 +53,7 @@ type sockstat struct {
 
 func newSockstat(c Config) (Collector, error) {
 	return &sockstat{
-		files: [2]*hostfs.File{c.FS.ProcFile("net/sockstat"), c.FS.ProcFile("net/sockstat6")},
+		files: [2]*hostfs.File{c.FS.ProcFile("net/sockstat").Lines(256), c.FS.ProcFile("net/sockstat6").Lines(256)},
 		names: kernelNames{family: func(key string) *expo.Family {
 			name := expo.CleanName(key)
 			if f := pickFamily(sockstatFamilies, "node_sockstat_"+name); f != nil {

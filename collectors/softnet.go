@@ -47,7 +47,7 @@ type softnetRow struct {
 }
 
 func newSoftnet(c Config) (Collector, error) {
-	return &softnet{file: c.FS.ProcFile("net/softnet_stat")}, nil
+	return &softnet{file: c.FS.ProcFile("net/softnet_stat").Lines(512)}, nil
 }
 
 // Collect implements Collector.

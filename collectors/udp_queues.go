@@ -27,7 +27,7 @@ type udpFile struct {
 }
 
 func newUDPQueues(c Config) (Collector, error) {
-	return &udpQueues{[2]udpFile{{"v4", c.FS.ProcFile("net/udp")}, {"v6", c.FS.ProcFile("net/udp6")}}}, nil
+	return &udpQueues{[2]udpFile{{"v4", c.FS.ProcFile("net/udp").Lines(256)}, {"v6", c.FS.ProcFile("net/udp6").Lines(256)}}}, nil
 }
 
 // Collect implements Collector. A file that cannot be read does not cost the other.

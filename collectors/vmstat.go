@@ -43,7 +43,7 @@ func newVmstat(c Config) (Collector, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fields: %w", err)
 	}
-	return &vmstat{c.FS.ProcFile("vmstat"), kernelNames{family: func(field string) *expo.Family {
+	return &vmstat{c.FS.ProcFile("vmstat").Lines(128), kernelNames{family: func(field string) *expo.Family {
 		if !fields.Keep(field) {
 			return nil
 		}

@@ -9,6 +9,7 @@ package expo
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Type is the type of a metric family, as its # TYPE line says it.
@@ -31,6 +32,7 @@ type Family struct {
 	labels []string
 	typ    Type
 	whole  bool // see Whole
+	plain  bool // whether nothing in help needs escaping
 }
 
 // Counter declares a family of counters. In OpenMetrics a counter whose name
@@ -96,7 +98,7 @@ func newFamily(typ Type, name, help string, labels []string) *Family {
 			panic("BUG: expo: bad or repeated label name " + l + " in " + name)
 		}
 	}
-	return &Family{name: name, help: help, labels: labels, typ: typ}
+	return &Family{name: name, help: help, plain: !strings.ContainsAny(help, "\\\n\"") && utf8.ValidString(help), labels: labels, typ: typ}
 }
 
 // AppendHeader appends the family's HELP and TYPE lines as a format has them.
@@ -115,7 +117,11 @@ func (f *Family) AppendHeader(b []byte, format Format) []byte {
 		}
 	}
 	b = append(append(append(b, "# HELP "...), name...), ' ')
-	b = escape(b, f.help)
+	if f.plain {
+		b = append(b, f.help...)
+	} else {
+		b = escape(b, f.help)
+	}
 	b = append(append(append(b, "\n# TYPE "...), name...), ' ')
 	return append(append(b, word...), '\n')
 }

@@ -16,6 +16,7 @@ type File struct {
 	path string
 	fd   int
 	buf  []byte
+	line int // see Lines; 0 is not known
 }
 
 // NewFile makes a File of a path. It is opened by the first Read, so a file that
@@ -27,6 +28,16 @@ func (f FS) ProcFile(name string) *File { return NewFile(f.ProcPath(name)) }
 
 // SysFile is a held file of sysfs.
 func (f FS) SysFile(name string) *File { return NewFile(f.SysPath(name)) }
+
+// Lines says that no line of the file has more than most bytes, and returns the
+// File. The kernel writes as many lines into one answer as a page holds, so an
+// answer that leaves room for another line is the last, and the read that would
+// say so is left out. That read is not for nothing: procfs begins anew and adds
+// up its counters or walks its tables once more.
+func (f *File) Lines(most int) *File {
+	f.line = most
+	return f
+}
 
 // Path is the file's path.
 func (f *File) Path() string { return f.path }
@@ -54,7 +65,7 @@ func (f *File) read() ([]byte, error) {
 		}
 		f.fd = fd
 	}
-	b, err := readAll(f.fd, f.path, f.buf)
+	b, err := readAll(f.fd, f.path, f.buf, f.line)
 	if err == nil {
 		f.buf = b
 	}

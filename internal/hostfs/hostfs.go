@@ -6,9 +6,7 @@ package hostfs
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -95,19 +93,27 @@ func ReadTrimmed(path string) (string, error) {
 // Read reads a file whole, up to MaxFile bytes. It uses plain system calls: for
 // kernel files os.File adds a registration with the poller that cannot work.
 // The error names the file and wraps the errno.
-func Read(path string) ([]byte, error) {
+func Read(path string) ([]byte, error) { return readOnce(path, 0) }
+
+// ReadNumber is Read of a file that holds a number or two and no more: it saves
+// the read that would say so.
+func ReadNumber(path string) ([]byte, error) { return readOnce(path, 64) }
+
+func readOnce(path string, line int) ([]byte, error) {
 	fd, err := open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	return readAll(fd, path, make([]byte, 0, 512))
+	return readAll(fd, path, make([]byte, 0, 512), line)
 }
 
-func open(path string) (int, error) {
+// open opens a file. O_NONBLOCK: a FIFO put where a file is expected must not block.
+func open(path string) (int, error) { return openWith(path, unix.O_NONBLOCK) }
+
+func openWith(path string, flags int) (int, error) {
 	for {
-		// O_NONBLOCK: a FIFO put where a file is expected must not block.
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|flags, 0)
 		if err == nil {
 			return fd, nil
 		}
@@ -117,8 +123,13 @@ func open(path string) (int, error) {
 	}
 }
 
-// readAll reads the whole file from its beginning into buf, which it grows.
-func readAll(fd int, path string, buf []byte) ([]byte, error) {
+// seqPage is the least that the kernel reserves for the text of one read of a
+// seq_file (Documentation/filesystems/seq_file.rst): a page.
+const seqPage = 4096
+
+// readAll reads the whole file from its beginning into buf, which it grows. With
+// a line of more than 0 bytes, see File.Lines.
+func readAll(fd int, path string, buf []byte, line int) ([]byte, error) {
 	buf = buf[:0]
 	for {
 		if len(buf) > MaxFile {
@@ -127,6 +138,7 @@ func readAll(fd int, path string, buf []byte) ([]byte, error) {
 		if len(buf) == cap(buf) {
 			buf = slices.Grow(buf, max(4096, cap(buf)))
 		}
+		room := cap(buf) - len(buf)
 		n, err := unix.Pread(fd, buf[len(buf):cap(buf)], int64(len(buf)))
 		switch {
 		case err == unix.EINTR:
@@ -137,6 +149,9 @@ func readAll(fd int, path string, buf []byte) ([]byte, error) {
 			return buf, nil
 		}
 		buf = buf[:len(buf)+n]
+		if line > 0 && n+line <= min(room, seqPage) {
+			return buf, nil // another line would have been there too
+		}
 	}
 }
 
@@ -148,21 +163,27 @@ func Gone(err error) bool {
 }
 
 // ReadDirNames are the names in a folder, sorted. At most 65,536 are returned;
-// a folder with more is an error.
+// a folder with more is an error. It uses plain system calls, as Read does.
 func ReadDirNames(path string) ([]string, error) {
-	d, err := os.Open(path)
+	fd, err := openWith(path, unix.O_DIRECTORY)
 	if err != nil {
 		return nil, err
 	}
-	defer d.Close()
+	defer unix.Close(fd)
 	const most = 1 << 16
-	names, err := d.Readdirnames(most)
-	if err != nil && err != io.EOF {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	var names []string
+	for buf := make([]byte, 4096); len(names) < most; {
+		n, err := unix.ReadDirent(fd, buf)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return nil, &fs.PathError{Op: "readdirent", Path: path, Err: err}
+		case n == 0:
+			slices.Sort(names)
+			return names, nil
+		}
+		_, _, names = unix.ParseDirent(buf[:n], most-len(names), names)
 	}
-	if len(names) == most {
-		return nil, fmt.Errorf("%s: more than %d entries", path, most-1)
-	}
-	slices.Sort(names)
-	return names, nil
+	return nil, fmt.Errorf("%s: more than %d entries", path, most-1)
 }

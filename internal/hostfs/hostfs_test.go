@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -74,6 +75,41 @@ func TestFileReadsLargeProc(t *testing.T) {
 	got, err := Read("/proc/kallsyms")
 	if err != nil || len(got) < len(want)*9/10 {
 		t.Errorf("%d bytes, want about %d, %v", len(got), len(want), err)
+	}
+}
+
+// A File of short lines is as long as it is without that knowledge, be it of
+// less than a page or of many.
+func TestFileLines(t *testing.T) {
+	long := filepath.Join(t.TempDir(), "long")
+	write(t, long, strings.Repeat("a 1\n", 5000))
+	first := func(b []byte) (words []string) {
+		for line := range strings.Lines(string(b)) {
+			word, _, _ := strings.Cut(line, " ")
+			words = append(words, word)
+		}
+		return words
+	}
+	for path, most := range map[string]int{
+		long: 4, "/proc/vmstat": 128, "/proc/meminfo": 128, "/proc/diskstats": 512, "/proc/net/udp": 256,
+		"/proc/kallsyms": 1024, "/proc/self/stat": 2048,
+	} {
+		plain, err := NewFile(path).Read()
+		if err != nil {
+			t.Log(err) // not on this host
+			continue
+		}
+		f := NewFile(path).Lines(most)
+		for range 2 {
+			b, err := f.Read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(first(b), first(plain)) {
+				t.Errorf("%s: %d bytes, want about %d", path, len(b), len(plain))
+			}
+		}
+		f.Close()
 	}
 }
 

@@ -63,7 +63,7 @@ func ReadInto(path string, buf []byte) ([]byte, error) {
 		return buf[:0], err
 	}
 	defer unix.Close(fd)
-	b, err := readAll(fd, path, buf)
+	b, err := readAll(fd, path, buf, 0)
 	if err != nil {
 		return buf[:0], err
 	}

@@ -48,7 +48,8 @@ type Config struct {
 type Agent struct {
 	cfg     Config
 	set     *collectors.Set
-	counts  *prometheus.Registry // of what the agent does
+	labels  expo.Labels
+	counts  *prometheus.Registry // of what the program does beside; nil: nothing
 	self    *self.Metrics        // of what it costs
 	scrapes atomic.Uint64
 
@@ -56,8 +57,12 @@ type Agent struct {
 	aboutText expo.Writer
 }
 
-var buildInfo = expo.Gauge("node_exporter_build_info", "Which build of the program this is; always 1.",
-	"branch", "goarch", "goos", "goversion", "revision", "tags", "version")
+var (
+	buildInfo = expo.Gauge("node_exporter_build_info", "Which build of the program this is; always 1.",
+		"branch", "goarch", "goos", "goversion", "revision", "tags", "version")
+	scrapesTotal     = expo.Counter("watchpost_scrapes_total", "Requests for metrics that were answered with a collection, their own or a shared one.")
+	collectionsTotal = expo.Counter("watchpost_collections_total", "Times the collectors were run; requests at the same time share one.")
+)
 
 // DefaultEnabled are the collectors that run unless told otherwise.
 func DefaultEnabled() []string {
@@ -81,53 +86,38 @@ func New(cfg Config) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, set: set, counts: prometheus.NewRegistry(), self: self.New()}
+	a := &Agent{cfg: cfg, set: set, labels: labels, self: self.New()}
 	a.aboutText.SetConstLabels(labels)
-	a.Count(
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "watchpost_scrapes_total", Help: "Requests for metrics that were answered with a collection, their own or a shared one.",
-		}, func() float64 { return float64(a.scrapes.Load()) }),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "watchpost_collections_total", Help: "Times the collectors were run; requests at the same time share one.",
-		}, func() float64 { return float64(set.Collections()) }),
-	)
 	return a, nil
 }
 
 // Count adds metrics of what the program does beside the agent's work. To be
 // called before it is scraped.
 func (a *Agent) Count(metrics ...prometheus.Collector) {
+	if a.counts == nil {
+		a.counts = prometheus.NewRegistry()
+	}
 	prometheus.WrapRegistererWith(a.cfg.Labels, a.counts).MustRegister(metrics...)
 }
 
 // Metrics is the handler for the metrics path. To be called once.
 func (a *Agent) Metrics() http.Handler {
 	h := serve.Metrics(serve.MetricsConfig{
-		Scraper: a, Self: a.counts, Labels: a.cfg.Labels, HideSelf: a.cfg.HideSelf,
+		Scraper: a, Self: a.counts, Labels: a.labels, HideSelf: a.cfg.HideSelf,
 		MaxRequests: a.cfg.MaxRequests, Ceiling: a.cfg.Ceiling, Log: a.cfg.Log,
 	})
 	for _, f := range []expo.Format{expo.Text, expo.OpenMetrics} {
-		a.set.Reserve(f, a.ownFamilies(f))
+		a.set.Reserve(f, a.ownFamilies(h, f))
 	}
 	return h
 }
 
 // ownFamilies are the names of the families that are not the collectors', as a
-// format spells them. The handler's are registered when it has been made.
-func (a *Agent) ownFamilies(f expo.Format) (names []string) {
+// format spells them.
+func (a *Agent) ownFamilies(h *serve.MetricsHandler, f expo.Format) (names []string) {
 	text := new(bytes.Buffer)
 	a.about(f, func(b []byte) bool { text.Write(b); return true })
-	if !a.cfg.HideSelf {
-		families, err := a.counts.Gather()
-		if err != nil {
-			a.cfg.Log.Debug("The metrics of this program are not complete", "err", err)
-		}
-		for _, mf := range families {
-			if err := serve.WriteFamily(text, mf, f); err != nil {
-				a.cfg.Log.Debug("A metric of this program cannot be written", "family", mf.GetName(), "err", err)
-			}
-		}
-	}
+	h.WriteSelf(text, f) // a Buffer takes all
 	for name := range expo.FamilyNames(text.Bytes()) {
 		names = append(names, string(name))
 	}
@@ -180,6 +170,8 @@ func (a *Agent) about(f expo.Format, yield func([]byte) bool) {
 		if err := a.self.Write(w); err != nil {
 			a.cfg.Log.Debug("The metrics of this program are not complete", "err", err)
 		}
+		w.Uint(scrapesTotal, a.scrapes.Load())
+		w.Uint(collectionsTotal, a.set.Collections())
 	}
 	yield(w.Bytes())
 }

@@ -38,7 +38,7 @@ type process struct {
 
 func newProcess() process {
 	host := hostfs.Default
-	return process{stat: host.ProcFile("self/stat"), system: host.ProcFile("stat"), netstat: host.ProcFile("self/net/netstat")}
+	return process{stat: host.ProcFile("self/stat").Lines(2048), system: host.ProcFile("stat"), netstat: host.ProcFile("self/net/netstat")}
 }
 
 // write writes what can be read; the error tells what cannot.

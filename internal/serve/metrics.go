@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -45,9 +44,9 @@ var ErrBadRequest = errors.New("bad request")
 // MetricsConfig is for the /metrics handler.
 type MetricsConfig struct {
 	Scraper     Scraper
-	Self        *prometheus.Registry // the program's own metrics, put at the end
-	Labels      map[string]string    // on the metrics that the handler adds to Self
-	HideSelf    bool                 // leave them out
+	Self        *prometheus.Registry // further metrics of the program, put at the end; nil: none
+	Labels      expo.Labels          // on the metrics of the handler
+	HideSelf    bool                 // leave both out
 	MaxRequests int                  // scrapes worked on at the same time, others wait; 0 is no limit
 	Ceiling     time.Duration        // the longest that a scrape may take
 	Log         *slog.Logger
@@ -59,34 +58,19 @@ const ScrapeTimeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 // headerShare of a scraper's own timeout is ours; the rest is for sending.
 const headerShare = 0.9
 
-// metrics is the /metrics handler.
-type metrics struct {
+// MetricsHandler is the /metrics handler.
+type MetricsHandler struct {
 	MetricsConfig
-	slots    chan struct{} // nil: no limit
-	requests *prometheus.CounterVec
-	inFlight prometheus.Gauge
-	failures *prometheus.CounterVec
-	pack     packer
+	slots  chan struct{} // nil: no limit
+	counts *counts
+	pack   packer
 }
 
-// Metrics is a handler for /metrics. It registers the metrics about itself, by
-// the names that client_golang's handler has, with cfg.Self.
-func Metrics(cfg MetricsConfig) http.Handler {
-	m := &metrics{
+// Metrics is a handler for /metrics.
+func Metrics(cfg MetricsConfig) *MetricsHandler {
+	m := &MetricsHandler{
 		MetricsConfig: cfg,
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "promhttp_metric_handler_requests_total", Help: "Scrapes answered, by HTTP status."}, []string{"code"}),
-		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "promhttp_metric_handler_requests_in_flight", Help: "Scrapes being answered now."}),
-		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "promhttp_metric_handler_errors_total", Help: "Faults while a scrape was answered, by what was being done."}, []string{"cause"}),
-	}
-	prometheus.WrapRegistererWith(cfg.Labels, cfg.Self).MustRegister(m.requests, m.inFlight, m.failures)
-	for _, code := range []int{http.StatusOK, http.StatusInternalServerError, http.StatusServiceUnavailable} {
-		m.requests.WithLabelValues(strconv.Itoa(code))
-	}
-	for _, cause := range []string{"encoding", "gathering"} {
-		m.failures.WithLabelValues(cause)
+		counts:        newCounts(cfg.Labels, http.StatusOK, http.StatusInternalServerError, http.StatusServiceUnavailable),
 	}
 	if cfg.MaxRequests > 0 {
 		m.slots = make(chan struct{}, cfg.MaxRequests)
@@ -95,14 +79,14 @@ func Metrics(cfg MetricsConfig) http.Handler {
 }
 
 // ServeHTTP implements http.Handler.
-func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (m *MetricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		m.fail(w, http.StatusMethodNotAllowed, "only GET and HEAD are served here")
 		return
 	}
-	m.inFlight.Inc()
-	defer m.inFlight.Dec()
+	m.counts.enter(1)
+	defer m.counts.enter(-1)
 	deadline := m.deadline(r.Header.Get(ScrapeTimeoutHeader))
 	ctx, cancel := context.WithTimeout(r.Context(), deadline)
 	defer cancel()
@@ -136,17 +120,17 @@ func (m *metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if enc != expo.Identity {
 		h.Set("Content-Encoding", enc.String())
 	}
-	m.requests.WithLabelValues("200").Inc()
+	m.counts.answered(http.StatusOK, 1)
 	w.Write(page) // an error is the client's: it has gone
 }
 
-func (m *metrics) fail(w http.ResponseWriter, status int, text string) {
-	m.requests.WithLabelValues(strconv.Itoa(status)).Inc()
+func (m *MetricsHandler) fail(w http.ResponseWriter, status int, text string) {
+	m.counts.answered(status, 1)
 	plain(w, status, text+"\n")
 }
 
 // deadline is the time for one scrape: a share of the scraper's own, and the ceiling.
-func (m *metrics) deadline(header string) time.Duration {
+func (m *MetricsHandler) deadline(header string) time.Duration {
 	seconds, err := strconv.ParseFloat(header, 64)
 	if err != nil || !(seconds > 0) {
 		return m.Ceiling
@@ -160,13 +144,13 @@ func (m *metrics) deadline(header string) time.Duration {
 // render makes the whole body in memory, so that its length is known, an error
 // can still be told, and a slow reader costs no more than its bytes. Requests that
 // share an answer share its pages too.
-func (m *metrics) render(r *http.Request, ctx context.Context) ([]byte, expo.Encoding, expo.Format, error) {
+func (m *MetricsHandler) render(r *http.Request, ctx context.Context) ([]byte, expo.Encoding, expo.Format, error) {
 	format := expo.Negotiate(r.Header.Get("Accept"))
 	enc := expo.NegotiateEncoding(r.Header.Get("Accept-Encoding"))
 	until, _ := ctx.Deadline()
 	answer, err := m.Scraper.Scrape(r, format, time.Until(until))
 	if err != nil {
-		m.failures.WithLabelValues("gathering").Inc()
+		m.counts.failed(gathering)
 		return nil, enc, format, err
 	}
 	defer answer.Release()
@@ -174,19 +158,19 @@ func (m *metrics) render(r *http.Request, ctx context.Context) ([]byte, expo.Enc
 		return m.pack.page(enc, func(w io.Writer) error { return m.write(w, answer, format) })
 	})
 	if err != nil {
-		m.failures.WithLabelValues("encoding").Inc()
+		m.counts.failed(encoding)
 	}
 	return page, enc, format, err
 }
 
-func (m *metrics) write(w io.Writer, answer Answer, format expo.Format) error {
+func (m *MetricsHandler) write(w io.Writer, answer Answer, format expo.Format) error {
 	for part := range answer.Segments {
 		if _, err := w.Write(part); err != nil {
 			return err
 		}
 	}
-	if !m.HideSelf {
-		m.writeSelf(w, format)
+	if err := m.WriteSelf(w, format); err != nil {
+		return err
 	}
 	if format == expo.OpenMetrics {
 		_, err := io.WriteString(w, expo.EOF)
@@ -195,24 +179,31 @@ func (m *metrics) write(w io.Writer, answer Answer, format expo.Format) error {
 	return nil
 }
 
-// writeSelf writes the program's own metrics. What cannot be gathered is counted
-// and costs only itself.
-func (m *metrics) writeSelf(w io.Writer, f expo.Format) {
+// WriteSelf writes the metrics of the handler and of the registry, unless they
+// are hidden. What cannot be gathered is counted and costs only itself.
+func (m *MetricsHandler) WriteSelf(w io.Writer, f expo.Format) error {
+	if m.HideSelf {
+		return nil
+	}
+	if err := m.counts.writeTo(w, f); err != nil || m.Self == nil {
+		return err
+	}
 	families, err := m.Self.Gather()
 	if err != nil {
-		m.failures.WithLabelValues("gathering").Inc()
+		m.counts.failed(gathering)
 		m.Log.Warn("Own metrics are not complete", "err", err)
 	}
 	for _, mf := range families {
-		if err := WriteFamily(w, mf, f); err != nil {
-			m.failures.WithLabelValues("encoding").Inc()
+		if err := writeFamily(w, mf, f); err != nil {
+			m.counts.failed(encoding)
 			m.Log.Warn("Own metrics cannot be written", "family", mf.GetName(), "err", err)
 		}
 	}
+	return nil
 }
 
-// WriteFamily writes a family of a client_golang registry in a format.
-func WriteFamily(w io.Writer, mf *dto.MetricFamily, f expo.Format) error {
+// writeFamily writes a family of a client_golang registry in a format.
+func writeFamily(w io.Writer, mf *dto.MetricFamily, f expo.Format) error {
 	write := expfmt.MetricFamilyToText
 	if f == expo.OpenMetrics {
 		write = func(w io.Writer, mf *dto.MetricFamily) (int, error) { return expfmt.MetricFamilyToOpenMetrics(w, mf) }
@@ -227,7 +218,7 @@ func WriteFamily(w io.Writer, mf *dto.MetricFamily, f expo.Format) error {
 type packer struct {
 	mu   sync.Mutex
 	buf  bytes.Buffer
-	gzip *gzip.Writer
+	gzip *expo.GzipWriter
 	zstd *zstd.Encoder
 }
 
@@ -258,9 +249,9 @@ func (p *packer) page(enc expo.Encoding, write func(io.Writer) error) ([]byte, e
 }
 
 func (p *packer) compressor(page *bytes.Buffer, enc expo.Encoding) (io.WriteCloser, error) {
-	var err error
 	if enc == expo.Zstd {
 		if p.zstd == nil {
+			var err error
 			p.zstd, err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
 			if err != nil {
 				return nil, err
@@ -270,10 +261,7 @@ func (p *packer) compressor(page *bytes.Buffer, enc expo.Encoding) (io.WriteClos
 		return p.zstd, nil
 	}
 	if p.gzip == nil {
-		p.gzip, err = gzip.NewWriterLevel(page, expo.Level)
-		if err != nil {
-			return nil, err
-		}
+		p.gzip = expo.NewGzipWriter()
 	}
 	p.gzip.Reset(page)
 	return p.gzip, nil
