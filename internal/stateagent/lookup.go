@@ -102,7 +102,7 @@ func (q question) answer(text families) ([]*Pod, error) {
 	if len(pods) > 0 {
 		hint = "" // the info of a pod has its first address only
 	}
-	shown, err := eachSample(text, familyPodInfo, []byte(hint), func(l labels) {
+	_, err := eachSample(text, familyPodInfo, []byte(hint), func(l labels) {
 		uid := l.get("uid")
 		_, known := pods[uid]
 		switch {
@@ -124,9 +124,6 @@ func (q question) answer(text families) ([]*Pod, error) {
 	})
 	if err != nil {
 		return nil, err
-	}
-	if !shown {
-		return nil, errNotShown
 	}
 	var found []*Pod
 	for _, p := range pods {
@@ -239,7 +236,7 @@ func eachSample(text families, family string, hint []byte, see func(labels)) (fo
 // lookup is the handler of questions.
 type lookup struct {
 	slots chan struct{}
-	text  func() (text families, release func(), err error)
+	text  func() (families, error)
 }
 
 // ServeHTTP implements http.Handler.
@@ -256,16 +253,13 @@ func (h *lookup) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 		return
 	}
-	text, release, err := h.text()
+	text, err := h.text()
 	if err != nil {
-		writeJSON(w, http.StatusServiceUnavailable, err)
+		writeJSON(w, http.StatusNotFound, err)
 		return
 	}
-	defer release()
 	pods, err := q.answer(text)
 	switch {
-	case errors.Is(err, errNotShown):
-		writeJSON(w, http.StatusNotFound, err)
 	case err != nil:
 		writeJSON(w, http.StatusInternalServerError, err)
 	case len(pods) == 0:

@@ -1,10 +1,17 @@
 package stateagent
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/prometheus/common/version"
+
+	"watchpost/kube"
 )
 
 // Settings are what can change while the agent runs: which cluster is asked for
@@ -106,4 +113,68 @@ func ParseKeys(list string) (map[string][]string, error) {
 		rest = strings.TrimSpace(rest)
 	}
 	return keys, nil
+}
+
+// dependent tells whether which part of the cluster is shown is to be learnt from it.
+func (s *Settings) dependent() bool { return s.Pod != "" || s.NamespaceSelector != "" }
+
+// client is how the API server is reached.
+func (s *Settings) client() (*kube.Client, error) {
+	return kube.NewClient(kube.ClientConfig{
+		Kubeconfig: s.Kubeconfig, Server: s.APIServer, QPS: float32(s.QPS), Burst: s.Burst,
+		UserAgent: "watchpost-state-agent/" + cmp.Or(version.Version, "unknown"),
+	})
+}
+
+// cluster is what is watched of a part of the cluster.
+func (s *Settings) cluster(p part) (kube.Config, error) {
+	filter, err := newMetricFilter(s.MetricAllow, s.MetricDeny, s.MetricOptIn)
+	if err != nil {
+		return kube.Config{}, err
+	}
+	for flag, list := range map[string]map[string][]string{"metric-labels-allowlist": s.Labels, "metric-annotations-allowlist": s.Annotations} {
+		for _, resource := range slices.Sorted(maps.Keys(list)) {
+			if resource != "*" && !slices.Contains(kube.Resources(), resource) {
+				return kube.Config{}, fmt.Errorf("--%s: resource %q does not exist; there are: %s", flag, resource, strings.Join(kube.Resources(), ", "))
+			}
+		}
+	}
+	client, err := s.client()
+	if err != nil {
+		return kube.Config{}, err
+	}
+	cfg := kube.Config{
+		Client: client, Resources: s.Resources,
+		Namespaces: s.Namespaces, NamespacesDenied: s.NamespacesDenied,
+		Node: s.Node, Unscheduled: s.UnscheduledPods, LabelSelectors: s.LabelSelectors,
+		ObjectLimit: s.ObjectLimit, Cached: s.CachedLists,
+		Shard: p.shard, Shards: p.shards, FinishedPods: s.SkipFinishedAfter,
+		Options: kube.Options{Labels: s.Labels, Annotations: s.Annotations, Keep: filter.keep, TrueOnly: s.TrueOnly, PodLabels: s.PodLabels},
+	}
+	if s.UnscheduledPods {
+		cfg.Node = ""
+	}
+	if p.namespaces != nil {
+		cfg.Namespaces = p.namespaces
+		cfg.LabelSelectors = maps.Clone(s.LabelSelectors)
+		if cfg.LabelSelectors == nil {
+			cfg.LabelSelectors = make(map[string]string)
+		}
+		if own := cfg.LabelSelectors[namespacesResource]; own != "" {
+			cfg.LabelSelectors[namespacesResource] = own + "," + s.NamespaceSelector
+		} else {
+			cfg.LabelSelectors[namespacesResource] = s.NamespaceSelector
+		}
+	}
+	return cfg, nil
+}
+
+// namespacesResource is the resource that --namespace-selector is about.
+const namespacesResource = "namespaces"
+
+// among are those of the names that the settings let through.
+func (s *Settings) among(names []string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return len(s.Namespaces) > 0 && !slices.Contains(s.Namespaces, name) || slices.Contains(s.NamespacesDenied, name)
+	})
 }
