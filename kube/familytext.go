@@ -40,3 +40,13 @@ func (c *Cluster) Shows(family string) bool {
 	}
 	return false
 }
+
+// Names are the resources of the cluster.
+func (c *Cluster) Names() (names []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.stores {
+		names = append(names, s.resource.name)
+	}
+	return names
+}
