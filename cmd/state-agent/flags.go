@@ -307,7 +307,7 @@ func (f *flags) load() (stateagent.Settings, []stateagent.File, error) {
 		if err != nil && !(f.withoutCustomFile && isAbsent(err)) {
 			return s, files, fmt.Errorf("--custom-resource-state-config-file: %w", &stateagent.FileError{Name: f.customResourcesFile, Err: err})
 		}
-		s.CustomResources = string(text)
+		s.CustomResources, s.CustomResourcesFile = string(text), f.customResourcesFile
 	}
 	return s, files, nil
 }

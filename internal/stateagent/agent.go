@@ -39,12 +39,13 @@ type Config struct {
 
 // Agent is a state-agent.
 type Agent struct {
-	cfg   Config
-	own   *prometheus.Registry
-	self  *self.Metrics
-	files *files
-	shard *shardMetrics
-	took  *prometheus.HistogramVec
+	cfg    Config
+	own    *prometheus.Registry
+	self   *self.Metrics
+	files  *files
+	shard  *shardMetrics
+	took   *prometheus.HistogramVec
+	custom *kube.CustomStats
 
 	mu       sync.Mutex
 	settings Settings // that count
@@ -70,14 +71,16 @@ func New(cfg Config) (*Agent, error) {
 			Name: "http_request_duration_seconds", Help: "How long it took to answer requests for metrics.",
 			Buckets: prometheus.DefBuckets, ConstLabels: prometheus.Labels{"handler": "metrics"}}, []string{"method"}),
 	}
+	a.custom = kube.NewCustomStats(cfg.Log)
 	own.MustRegister(a.took)
+	own.MustRegister(a.custom.Collectors()...)
 	settings, watched, err := cfg.Load()
 	if err != nil {
 		return nil, err
 	}
 	a.settings = settings
 	a.unknown = "not started yet"
-	v, err := newView(settings, part{settings.Shard, settings.Shards, nil}, cfg.Log)
+	v, err := a.newView(settings, part{settings.Shard, settings.Shards, nil})
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +162,7 @@ func (a *Agent) reload(ctx context.Context, tasks *sync.WaitGroup, s Settings) e
 	if s.dependent() {
 		// What is shown follows when that is known; until then the old is. That the
 		// settings are good is seen by making a view of them.
-		if _, err := newView(s, p, a.cfg.Log); err != nil {
+		if _, err := a.newView(s, p); err != nil {
 			return err
 		}
 		a.mu.Lock()
@@ -172,7 +175,7 @@ func (a *Agent) reload(ctx context.Context, tasks *sync.WaitGroup, s Settings) e
 
 // replace makes a view beside the one that is served, and starts it.
 func (a *Agent) replace(ctx context.Context, tasks *sync.WaitGroup, s Settings, p part) error {
-	v, err := newView(s, p, a.cfg.Log)
+	v, err := a.newView(s, p)
 	if err != nil {
 		a.cfg.Log.Error("What is to be shown cannot be", "error", oneLine(err))
 		return err
@@ -332,7 +335,7 @@ type view struct {
 	warned     time.Time
 }
 
-func newView(s Settings, p part, log *slog.Logger) (*view, error) {
+func (a *Agent) newView(s Settings, p part) (*view, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
@@ -340,7 +343,7 @@ func newView(s Settings, p part, log *slog.Logger) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.Log = log
+	cfg.Log, cfg.CustomStats = a.cfg.Log, a.custom
 	c, err := kube.New(cfg)
 	if err != nil {
 		return nil, err

@@ -22,26 +22,27 @@ type Settings struct {
 	QPS        float64
 	Burst      int
 
-	Resources         []string // nil are those that are on without being asked for
-	CustomResources   string   // configuration of custom resource state metrics, YAML; "" is none
-	Namespaces        []string // none are all
-	NamespacesDenied  []string
-	NamespaceSelector string            // of labels
-	LabelSelectors    map[string]string // by resource
-	Node              string            // show its pods only
-	UnscheduledPods   bool              // show those without a node only
-	ObjectLimit       int64             // of each resource; 0 is none
-	CachedLists       bool              // take lists from the API server's cache
-	SkipFinishedAfter time.Duration     // how long pods that have ended are shown; 0 is for ever
-	Shard, Shards     int               // static; see Pod
-	Pod, PodNamespace string            // this program's pod: the shard follows from it
-	MetricAllow       []string          // patterns
-	MetricDeny        []string
-	MetricOptIn       []string
-	Labels            map[string][]string // keys by resource
-	Annotations       map[string][]string
-	PodLabels         []string // keys
-	TrueOnly          bool
+	Resources           []string // nil are those that are on without being asked for
+	CustomResources     string   // configuration of custom resource state metrics, YAML; "" is none
+	CustomResourcesFile string   // where it comes from; "" is the command line
+	Namespaces          []string // none are all
+	NamespacesDenied    []string
+	NamespaceSelector   string            // of labels
+	LabelSelectors      map[string]string // by resource
+	Node                string            // show its pods only
+	UnscheduledPods     bool              // show those without a node only
+	ObjectLimit         int64             // of each resource; 0 is none
+	CachedLists         bool              // take lists from the API server's cache
+	SkipFinishedAfter   time.Duration     // how long pods that have ended are shown; 0 is for ever
+	Shard, Shards       int               // static; see Pod
+	Pod, PodNamespace   string            // this program's pod: the shard follows from it
+	MetricAllow         []string          // patterns
+	MetricDeny          []string
+	MetricOptIn         []string
+	Labels              map[string][]string // keys by resource
+	Annotations         map[string][]string
+	PodLabels           []string // keys
+	TrueOnly            bool
 }
 
 // Defaults of Settings: enough for a start in some hundred namespaces at once,
@@ -143,7 +144,17 @@ func (s *Settings) cluster(p part) (kube.Config, error) {
 	if err != nil {
 		return kube.Config{}, err
 	}
+	var custom *kube.CustomConfig
+	if s.CustomResources != "" {
+		if custom, err = kube.ParseCustom([]byte(s.CustomResources)); err != nil {
+			if s.CustomResourcesFile != "" {
+				return kube.Config{}, &FileError{s.CustomResourcesFile, err}
+			}
+			return kube.Config{}, fmt.Errorf("--custom-resource-state-config: %w", err)
+		}
+	}
 	cfg := kube.Config{
+		Custom: custom,
 		Client: client, Resources: s.Resources,
 		Namespaces: s.Namespaces, NamespacesDenied: s.NamespacesDenied,
 		Node: s.Node, Unscheduled: s.UnscheduledPods, LabelSelectors: s.LabelSelectors,
