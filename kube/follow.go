@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	apps "k8s.io/api/apps/v1"
+	core "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -46,7 +48,7 @@ func (c *Client) FollowShard(ctx context.Context, log *slog.Logger, namespace, p
 		}
 	}
 	query := url.Values{"fieldSelector": {"metadata.name=" + owner}}
-	c.follow(ctx, log, "/apis/apps/v1/namespaces/"+namespace+"/statefulsets", query, func(sets []*unstructured.Unstructured) error {
+	c.follow(ctx, log, &resource{name: "statefulsets", version: apps.SchemeGroupVersion, kind: "StatefulSet", namespaced: true}, namespace, query, func(sets []*unstructured.Unstructured) error {
 		if len(sets) == 0 {
 			return fmt.Errorf("stateful set %s/%s is not there", namespace, owner)
 		}
@@ -108,7 +110,7 @@ func shardIn(set *unstructured.Unstructured, pod string) (shard, shards int, err
 // selector, in order, first when they are known and then when they change. It
 // returns when the context ends. failed is told why nothing is known; nil: all is well.
 func (c *Client) FollowNamespaces(ctx context.Context, log *slog.Logger, selector string, set func([]string), failed func(error)) {
-	c.follow(ctx, log, "/api/v1/namespaces", url.Values{"labelSelector": {selector}}, func(all []*unstructured.Unstructured) error {
+	c.follow(ctx, log, &resource{name: "namespaces", version: core.SchemeGroupVersion, kind: "Namespace"}, "", url.Values{"labelSelector": {selector}}, func(all []*unstructured.Unstructured) error {
 		var names []string
 		for _, o := range all {
 			names = append(names, o.GetName())
@@ -119,11 +121,12 @@ func (c *Client) FollowNamespaces(ctx context.Context, log *slog.Logger, selecto
 	}, failed)
 }
 
-// follow lists and watches objects and calls changed with all of them, when they
-// were listed and after each change, until the context ends. failed is called when
-// the state of that changes.
-func (c *Client) follow(ctx context.Context, log *slog.Logger, path string, query url.Values, changed func([]*unstructured.Unstructured) error, failed func(error)) {
-	f := &follower{client: c, path: path, query: query, changed: changed, failed: failed}
+// follow lists and watches objects of a resource and calls changed with all of them,
+// when they were listed and after each change, until the context ends. failed is
+// called when the state of that changes.
+func (c *Client) follow(ctx context.Context, log *slog.Logger, r *resource, namespace string, query url.Values, changed func([]*unstructured.Unstructured) error, failed func(error)) {
+	path := resourcePath(r, namespace)
+	f := &follower{client: c, decoder: anyDecoder{resource: r}, path: path, query: query, changed: changed, failed: failed}
 	for failures := 0; ctx.Err() == nil; {
 		began := time.Now()
 		err := f.round(ctx)
@@ -145,6 +148,7 @@ func (c *Client) follow(ctx context.Context, log *slog.Logger, path string, quer
 // follower follows objects.
 type follower struct {
 	client  *Client
+	decoder anyDecoder
 	path    string
 	query   url.Values
 	changed func([]*unstructured.Unstructured) error
@@ -163,7 +167,7 @@ func (f *follower) round(ctx context.Context) error {
 		return cause(ctx, err)
 	}
 	f.objects = make(map[types.UID]*unstructured.Unstructured)
-	meta, err := anyDecoder{}.list(&guarded{body, listSilence, giveUp}, func(o v1.Object) error {
+	meta, err := f.decoder.list(&guarded{body, listSilence, giveUp}, func(o v1.Object) error {
 		f.objects[o.GetUID()] = o.(*unstructured.Unstructured)
 		return nil
 	})
@@ -181,7 +185,7 @@ func (f *follower) round(ctx context.Context) error {
 		return cause(ctx, err)
 	}
 	defer body.Close()
-	return cause(ctx, anyDecoder{}.watch(body, func(e event) error {
+	return cause(ctx, f.decoder.watch(body, func(e event) error {
 		o, ok := e.object.(*unstructured.Unstructured)
 		switch {
 		case !ok:

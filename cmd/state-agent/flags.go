@@ -75,6 +75,7 @@ func newFlags() *flags {
 			QPS: stateagent.DefaultQPS, Burst: stateagent.DefaultBurst, Shards: 1,
 		},
 	}
+	f.labelSelectors = make(map[string]string)
 	f.serverFlags()
 	f.sourceFlags()
 	f.contentFlags()
