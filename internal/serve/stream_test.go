@@ -198,3 +198,33 @@ func TestStreamTurns(t *testing.T) {
 		t.Errorf("after it: %d", res.StatusCode)
 	}
 }
+
+// A server tells that it runs by the names that Kubernetes' own programs have, and
+// shows profiles only to those whom the guard lets.
+func TestGuardedProfiles(t *testing.T) {
+	s, err := New(Config{Program: "p", Addresses: []string{"127.0.0.1:0"}, Pprof: true, Log: slog.New(slog.DiscardHandler),
+		Guard: func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("X-Friend") == "" {
+					w.WriteHeader(http.StatusForbidden)
+					return
+				}
+				h.ServeHTTP(w, r)
+			})
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(s.mux)
+	defer srv.Close()
+	for path, want := range map[string]int{"/livez": 200, "/healthz": 200, "/debug/pprof/": 403, "/debug/pprof/cmdline": 403, "/debug/pprof/heap": 403} {
+		if res := request(t, "GET", srv.URL+path); res.StatusCode != want {
+			t.Errorf("%s: %d, want %d", path, res.StatusCode, want)
+		}
+	}
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/heap?debug=1"} {
+		if res := request(t, "GET", srv.URL+path, "X-Friend", "1"); res.StatusCode != 200 {
+			t.Errorf("%s: %d", path, res.StatusCode)
+		}
+	}
+}
