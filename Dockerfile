@@ -12,6 +12,13 @@ USER 65534
 EXPOSE 9100
 ENTRYPOINT ["/node-agent"]
 
+FROM scratch AS state-agent
+LABEL org.opencontainers.image.title="Watchpost state-agent" org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /src/bin/state-agent /state-agent
+USER 65534
+EXPOSE 8080 8081
+ENTRYPOINT ["/state-agent"]
+
 FROM scratch AS collector
 LABEL org.opencontainers.image.title="Watchpost collector" org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /src/bin/collector /collector

@@ -1,7 +1,9 @@
 package kube
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -154,17 +156,43 @@ const maxStatus = 64 << 10
 // open makes a GET request and returns the body of the answer. A refusal is an
 // *apierrors.StatusError. The context ends the body, too.
 func (c *Client) open(ctx context.Context, path string, query url.Values, accept string) (io.ReadCloser, error) {
+	return c.send(ctx, http.MethodGet, path, query, accept, nil)
+}
+
+// create makes a POST request with an object in JSON, and reads the answer into it:
+// for reviews, which are objects that are asked for an answer and not stored.
+func (c *Client) create(ctx context.Context, path string, object any) error {
+	text, err := json.Marshal(object)
+	if err != nil {
+		return err
+	}
+	body, err := c.send(ctx, http.MethodPost, path, nil, mediaJSON, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	return json.NewDecoder(io.LimitReader(body, maxReview)).Decode(object)
+}
+
+// maxReview bounds the answer to a review in bytes: a user may be in many groups.
+const maxReview = 1 << 20
+
+// send makes a request; in is what is sent with it, JSON.
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, accept string, in io.Reader) (io.ReadCloser, error) {
 	if err := c.limiter.Wait(ctx); err != nil {
 		return nil, err
 	}
 	u := *c.base
 	u.Path = strings.TrimSuffix(u.Path, "/") + path
 	u.RawQuery = query.Encode()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	request, err := http.NewRequestWithContext(ctx, method, u.String(), in)
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("Accept", accept)
+	if in != nil {
+		request.Header.Set("Content-Type", mediaJSON)
+	}
 	answer, err := c.http.Do(request)
 	var failed *url.Error
 	if errors.As(err, &failed) { // whose text has all of the request
@@ -173,7 +201,7 @@ func (c *Client) open(ctx context.Context, path string, query url.Values, accept
 	if err != nil {
 		return nil, err
 	}
-	if answer.StatusCode == http.StatusOK {
+	if answer.StatusCode == http.StatusOK || answer.StatusCode == http.StatusCreated {
 		return answer.Body, nil
 	}
 	defer answer.Body.Close()

@@ -50,6 +50,11 @@ type Config struct {
 	// FinishedPods is how long after their end pods are still told of; 0 is for good.
 	FinishedPods time.Duration
 
+	// Custom are custom resources to watch, where they are defined; nil is none.
+	Custom *CustomConfig
+	// CustomStats counts what becomes of them; nil counts for nobody.
+	CustomStats *CustomStats
+
 	Options
 
 	// Log takes what is to be told; nil is slog's default.
@@ -69,6 +74,8 @@ type Cluster struct {
 	codec  *codec
 	lists  chan struct{}
 	now    func() time.Time
+
+	custom customState
 
 	mu     sync.Mutex
 	stores []*store
@@ -254,6 +261,7 @@ func (c *Cluster) Run(ctx context.Context) {
 		c.start(s)
 	}
 	c.mu.Unlock()
+	c.followCustom(ctx)
 
 	began := c.now()
 	synced := time.NewTicker(100 * time.Millisecond)
@@ -343,7 +351,7 @@ func (c *Cluster) allSynced() bool {
 			return false
 		}
 	}
-	return true
+	return c.custom.missing(c.config.Custom) == nil
 }
 
 // Synced is closed when every resource was listed once.
@@ -357,6 +365,9 @@ func (c *Cluster) Ready() error {
 		if _, err := w.status(); err != nil {
 			wrong = append(wrong, w.name()+": "+err.Error())
 		}
+	}
+	if err := c.custom.missing(c.config.Custom); err != nil {
+		wrong = append(wrong, err.Error())
 	}
 	if len(wrong) == 0 {
 		return nil

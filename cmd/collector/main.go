@@ -46,7 +46,7 @@ func collect(ctx context.Context, args []string) error {
 	if err != nil {
 		return cli.Usage(err)
 	}
-	limitMemory(o.memoryShare, log)
+	cli.LimitMemory(o.memoryShare, log)
 	quit := make(chan struct{}, 1)
 	servers, err := o.servers(engine, own, quit, log)
 	if err != nil {

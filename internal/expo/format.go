@@ -90,6 +90,25 @@ func (e Encoding) String() string {
 	return [...]string{"identity", "gzip", "zstd"}[e]
 }
 
+// AcceptsGzip tells whether an Accept-Encoding header allows gzip, liked best or not.
+func AcceptsGzip(accept string) bool {
+	others := false
+	for item := range strings.SplitSeq(accept, ",") {
+		name, params, _ := strings.Cut(item, ";")
+		q := 1.0
+		if v, ok := strings.CutPrefix(strings.TrimSpace(params), "q="); ok {
+			q = quality(v)
+		}
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "gzip", "x-gzip":
+			return q > 0
+		case "*":
+			others = q > 0
+		}
+	}
+	return others
+}
+
 // NegotiateEncoding picks the coding that an Accept-Encoding header prefers; of
 // equals gzip, which every scraper reads. Without the header nothing is compressed.
 func NegotiateEncoding(accept string) Encoding {

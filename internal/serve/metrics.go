@@ -87,7 +87,7 @@ func (m *MetricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	m.counts.enter(1)
 	defer m.counts.enter(-1)
-	deadline := m.deadline(r.Header.Get(ScrapeTimeoutHeader))
+	deadline := scrapeDeadline(r.Header.Get(ScrapeTimeoutHeader), m.Ceiling)
 	ctx, cancel := context.WithTimeout(r.Context(), deadline)
 	defer cancel()
 	if m.slots != nil {
@@ -129,16 +129,17 @@ func (m *MetricsHandler) fail(w http.ResponseWriter, status int, text string) {
 	plain(w, status, text+"\n")
 }
 
-// deadline is the time for one scrape: a share of the scraper's own, and the ceiling.
-func (m *MetricsHandler) deadline(header string) time.Duration {
+// scrapeDeadline is the time for one scrape: a share of the scraper's own, which
+// its header tells, and at most the ceiling.
+func scrapeDeadline(header string, ceiling time.Duration) time.Duration {
 	seconds, err := strconv.ParseFloat(header, 64)
 	if err != nil || !(seconds > 0) {
-		return m.Ceiling
+		return ceiling
 	}
-	if d := time.Duration(seconds * headerShare * float64(time.Second)); d > 0 && d < m.Ceiling {
+	if d := time.Duration(seconds * headerShare * float64(time.Second)); d > 0 && d < ceiling {
 		return d
 	}
-	return m.Ceiling
+	return ceiling
 }
 
 // render makes the whole body in memory, so that its length is known, an error

@@ -59,8 +59,13 @@ type Config struct {
 	WebConfigFile string   // exporter-toolkit's file for TLS and authentication; "" is neither
 	Pprof         bool     // serve /debug/pprof/
 
-	WriteTimeout time.Duration // zero is the constant of the same name
-	MaxConns     int           // zero is the constant of the same name
+	// Guard, if any, is put around the profiles, and is for callers to put around
+	// what else not everybody may see.
+	Guard func(http.Handler) http.Handler
+
+	// Zero is the constant of the same name.
+	HeaderTimeout, ReadTimeout, WriteTimeout, IdleTimeout time.Duration
+	MaxConns                                              int
 
 	Log *slog.Logger
 }
@@ -93,16 +98,27 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("no address to listen on")
 	}
 	s := &Server{cfg: cfg, mux: http.NewServeMux()}
-	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
+	for _, alive := range []string{"GET /healthz", "GET /livez"} { // what Kubernetes' own programs call it
+		s.mux.HandleFunc(alive, func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") })
+	}
 	s.mux.HandleFunc("GET /readyz", s.serveReady)
 	if cfg.Pprof {
-		s.mux.HandleFunc("/debug/pprof/", pprof.Index)
-		s.mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-		s.mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-		s.mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-		s.mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+		s.handleProfiles()
 	}
 	return s, nil
+}
+
+// handleProfiles serves the profiles of this program.
+func (s *Server) handleProfiles() {
+	for path, h := range map[string]http.HandlerFunc{
+		"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+	} {
+		guarded := http.Handler(h)
+		if s.cfg.Guard != nil {
+			guarded = s.cfg.Guard(guarded)
+		}
+		s.mux.Handle("/debug/pprof/"+path, guarded)
+	}
 }
 
 // Handle serves a pattern of http.ServeMux.
@@ -269,10 +285,7 @@ func (s *Server) serve(ctx context.Context, ready func()) error {
 		srv := s.server()
 		servers = append(servers, srv)
 		flags := &web.FlagConfig{WebConfigFile: &s.cfg.WebConfigFile}
-		conns := s.cfg.MaxConns
-		if conns == 0 {
-			conns = MaxConns
-		}
+		conns := cmp.Or(s.cfg.MaxConns, MaxConns)
 		go func() {
 			ended <- web.Serve(netutil.LimitListener(l, conns), srv, flags, s.toolkitLog())
 		}()
@@ -317,16 +330,12 @@ func (h atLeast) Enabled(ctx context.Context, l slog.Level) bool {
 }
 
 func (s *Server) server() *http.Server {
-	write := s.cfg.WriteTimeout
-	if write == 0 {
-		write = WriteTimeout
-	}
 	return &http.Server{
 		Handler:           s.mux,
-		ReadHeaderTimeout: HeaderTimeout,
-		ReadTimeout:       ReadTimeout,
-		WriteTimeout:      write,
-		IdleTimeout:       IdleTimeout,
+		ReadHeaderTimeout: cmp.Or(s.cfg.HeaderTimeout, HeaderTimeout),
+		ReadTimeout:       cmp.Or(s.cfg.ReadTimeout, ReadTimeout),
+		WriteTimeout:      cmp.Or(s.cfg.WriteTimeout, WriteTimeout),
+		IdleTimeout:       cmp.Or(s.cfg.IdleTimeout, IdleTimeout),
 		MaxHeaderBytes:    MaxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}

@@ -1,4 +1,4 @@
-package main
+package cli
 
 // The memory limit of the container or host, as a soft limit of the Go runtime:
 // near it garbage is collected more often, which costs CPU, instead of the
@@ -18,9 +18,9 @@ import (
 	"strings"
 )
 
-// limitMemory sets the runtime's limit to a share of what may be used. The
+// LimitMemory sets the runtime's limit to a share of what may be used. The
 // environment's GOMEMLIMIT comes first.
-func limitMemory(share float64, log *slog.Logger) {
+func LimitMemory(share float64, log *slog.Logger) {
 	if share == 0 || os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
