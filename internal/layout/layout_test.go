@@ -45,7 +45,7 @@ var others = map[string][]string{
 	"github.com/prometheus/prometheus": {"watchpost/internal/promstack"},
 	"github.com/alecthomas/kingpin":    {"watchpost/cmd/"},
 	"k8s.io/":                          {"watchpost/kube", "watchpost/internal/kubelet", "watchpost/internal/podmap", "watchpost/internal/promstack"},
-	"os/exec":                          {"watchpost/bench/"},
+	"os/exec":                          {"watchpost/bench/", "watchpost/internal/testkit"},
 }
 
 func TestLayout(t *testing.T) {
