@@ -11,6 +11,7 @@ package collectors
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"slices"
 	"time"
@@ -119,6 +120,18 @@ func (n *netclassNetlink) compared(links []netlink.Link) bool {
 		n.names = append(n.names, links[i].Name)
 	}
 	return true
+}
+
+// view is a number for what netlink and sysfs list, another one as soon as an
+// interface comes, goes or is renamed.
+func (n *netclassNetlink) view(links []netlink.Link) uint64 {
+	h := fnv.New64a()
+	for i := range links {
+		fmt.Fprintln(h, links[i].Index, links[i].Name)
+	}
+	listed, err := hostfs.ReadDirNames(n.host.SysPath("class/net"))
+	fmt.Fprintln(h, listed, err)
+	return h.Sum64()
 }
 
 // fixedOf is what sysfs alone tells of an interface. It fails with errOtherView
