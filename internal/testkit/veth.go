@@ -11,13 +11,19 @@ import (
 // the thread, by rtnetlink(7).
 func AddVeth(name, peer string) error {
 	const vethInfoPeer = 1 // VETH_INFO_PEER of linux/veth.h
-	other := append(linkHead(0, unix.IFF_UP), netlinkAttr(unix.IFLA_IFNAME, cName(peer))...)
-	body := append(linkHead(0, unix.IFF_UP), netlinkAttr(unix.IFLA_IFNAME, cName(name))...)
-	body = append(body, netlinkAttr(unix.IFLA_LINKINFO,
+	named := func(name string, flags uint32) []byte {
+		return append(linkHead(0, flags), netlinkAttr(unix.IFLA_IFNAME, cName(name))...)
+	}
+	pair := append(named(name, 0), netlinkAttr(unix.IFLA_LINKINFO,
 		netlinkAttr(unix.IFLA_INFO_KIND, cName("veth")),
-		netlinkAttr(unix.IFLA_INFO_DATA, netlinkAttr(vethInfoPeer, other)))...)
-	if err := askKernel(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, body); err != nil {
+		netlinkAttr(unix.IFLA_INFO_DATA, netlinkAttr(vethInfoPeer, named(peer, 0))))...)
+	if err := askKernel(unix.RTM_NEWLINK, unix.NLM_F_CREATE|unix.NLM_F_EXCL, pair); err != nil {
 		return fmt.Errorf("making the veth interfaces %s and %s: %w", name, peer, err)
+	}
+	for _, n := range []string{name, peer} { // which cannot be up before they are a pair
+		if err := askKernel(unix.RTM_NEWLINK, 0, named(n, unix.IFF_UP)); err != nil {
+			return fmt.Errorf("interface %s up: %w", n, err)
+		}
 	}
 	return nil
 }
