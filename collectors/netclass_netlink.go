@@ -275,7 +275,7 @@ func readSysInt(path string) (int64, bool) {
 func parseSysInt(b []byte) (int64, error) {
 	field, rest := hostfs.NextField(b)
 	if more, _ := hostfs.NextField(rest); len(more) > 0 {
-		return 0, fmt.Errorf("%q is not one number", b)
+		return 0, fmt.Errorf("%.200q is not one number", b)
 	}
 	if len(field) < 3 || field[0] != '0' || field[1]|0x20 != 'x' {
 		return hostfs.Int(field)
@@ -287,7 +287,7 @@ func parseSysInt(b []byte) (int64, error) {
 			d = int64(lower-'a') + 10
 		}
 		if (c > '9' || c < '0') && (lower < 'a' || lower > 'f') || v > math.MaxInt64>>4 {
-			return 0, fmt.Errorf("%q is not a number", field)
+			return 0, fmt.Errorf("%.200q is not a number", field)
 		}
 		v = v<<4 | d
 	}
