@@ -100,7 +100,7 @@ type garbage struct {
 const (
 	garbageSize   = 10 << 20
 	garbageMemory = 80 * garbageSize // allocated for one such file, most of it for what is said of it
-	garbageLarge  = 4                // kinds of files of one line of which a large one is tried, of one collector
+	garbageLarge  = 2                // kinds of files of one line of which a large one is tried, of one collector
 )
 
 var (
@@ -204,7 +204,12 @@ func (g *garbage) collect(w *expo.Writer) (err error) {
 }
 
 // faultOf is what is wrong with an exposition, "" if nothing is.
+// Of a long one it reads the beginning.
 func faultOf(text []byte, once bool) string {
+	const most = 1 << 20
+	if len(text) > most {
+		text = text[:bytes.LastIndexByte(text[:most], '\n')+1]
+	}
 	seen := make(map[string]bool)
 	sc := expo.NewScanner(text)
 	for sc.Next() {
