@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"watchpost/internal/expo"
 	"watchpost/internal/hostfs"
@@ -91,7 +93,7 @@ func (a *arp) fromNetlink(ctx context.Context) error {
 	defer table.release()
 	for i := range table.links {
 		if n := a.indexes[table.links[i].Index]; n > 0 {
-			a.counts[table.links[i].Name] = n
+			a.counts[arpDevice(table.links[i].Name)] += n
 		}
 	}
 	return nil
@@ -115,7 +117,16 @@ func (a *arp) fromFile() error {
 		if len(device) == len(line) {
 			return fmt.Errorf("%s: want a neighbour and its device in %.100q", a.file.Path(), line)
 		}
-		a.counts[a.names.String(device)]++
+		a.counts[arpDevice(a.names.String(device))]++
 	}
 	return nil
+}
+
+// arpDevice is a device as a label tells it: those whose names are not UTF-8, which
+// the kernel allows, may look the same and are counted together then.
+func arpDevice(name string) string {
+	if utf8.ValidString(name) {
+		return name
+	}
+	return strings.ToValidUTF8(name, "\uFFFD")
 }

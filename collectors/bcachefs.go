@@ -68,7 +68,7 @@ func (b *bcachefs) Collect(_ context.Context, w *expo.Writer) error {
 	for _, name := range names {
 		s, err := bcachefsfs.GetStats(b.dir + "/" + name)
 		if err != nil {
-			failed.add(fmt.Errorf("%s/%s: %w", b.dir, name, err))
+			failed.add(fmt.Errorf("%s/%s: %w", b.dir, name, brief(err)))
 			continue
 		}
 		s.UUID = name

@@ -23,6 +23,8 @@ var (
 type bonding struct {
 	host  hostfs.FS
 	bonds []bond
+
+	told, counted map[string]bool // names that were met in a file, each of which counts once
 }
 
 type bond struct {
@@ -30,7 +32,9 @@ type bond struct {
 	slaves, active int
 }
 
-func newBonding(c Config) (Collector, error) { return &bonding{host: c.FS}, nil }
+func newBonding(c Config) (Collector, error) {
+	return &bonding{host: c.FS, told: make(map[string]bool), counted: make(map[string]bool)}, nil
+}
 
 // Collect implements Collector. A bond or interface that is gone by now is left
 // out; a bond that cannot be read does not cost the others.
@@ -40,14 +44,19 @@ func (b *bonding) Collect(_ context.Context, w *expo.Writer) error {
 		return absent(err)
 	}
 	b.bonds = b.bonds[:0]
-	var failed []error
+	clear(b.told)
+	var failed failures
 	for name := range strings.FieldsSeq(masters) {
+		if b.told[name] {
+			continue
+		}
+		b.told[name] = true
 		bond, err := b.read(name)
 		switch {
 		case err == nil:
 			b.bonds = append(b.bonds, bond)
 		case !hostfs.Gone(err):
-			failed = append(failed, err)
+			failed.add(err)
 		}
 	}
 	for _, bond := range b.bonds {
@@ -56,7 +65,7 @@ func (b *bonding) Collect(_ context.Context, w *expo.Writer) error {
 	for _, bond := range b.bonds {
 		w.Uint(bondingActive, uint64(bond.active), bond.name)
 	}
-	return errors.Join(failed...)
+	return failed.err()
 }
 
 func (b *bonding) read(name string) (bond, error) {
@@ -66,7 +75,12 @@ func (b *bonding) read(name string) (bond, error) {
 		return bond{}, err
 	}
 	result := bond{name: name}
+	clear(b.counted)
 	for slave := range strings.FieldsSeq(slaves) {
+		if b.counted[slave] {
+			continue
+		}
+		b.counted[slave] = true
 		const status = "/bonding_slave/mii_status"
 		state, err := b.host.ReadSys(folder + "lower_" + slave + status)
 		if errors.Is(err, fs.ErrNotExist) {

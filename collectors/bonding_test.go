@@ -7,14 +7,14 @@ import (
 
 func TestBonding(t *testing.T) {
 	files := map[string]string{
-		"sys/class/net/bonding_masters":                           "bond0 bond1 gone empty\n",
-		"sys/class/net/bond0/bonding/slaves":                      "eth0 eth1 eth2\n",
+		"sys/class/net/bonding_masters":                           "bond0 bond1 gone empty bond0\n",
+		"sys/class/net/bond0/bonding/slaves":                      "eth0 eth1 eth2 eth0\n",
 		"sys/class/net/bond0/lower_eth0/bonding_slave/mii_status": "up\n",
 		"sys/class/net/bond0/lower_eth1/bonding_slave/mii_status": "down\n",
 		"sys/class/net/bond1/bonding/slaves":                      "eth3\n",
 		"sys/class/net/bond1/slave_eth3/bonding_slave/mii_status": "up\n",
 		"sys/class/net/empty/bonding/slaves":                      "\n",
-	} // eth2 of bond0 is gone by now
+	} // eth2 of bond0 is gone by now; what is there twice counts once
 	want := `# TYPE node_bonding_slaves gauge
 node_bonding_slaves{master="bond0"} 2
 node_bonding_slaves{master="bond1"} 1

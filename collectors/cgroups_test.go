@@ -29,7 +29,10 @@ func TestCgroupsBad(t *testing.T) {
 func FuzzCgroups(f *testing.F) {
 	f.Add([]byte("cpuset\t5\t47\t1"))
 	f.Add([]byte("cpuset 1"))
+	f.Add([]byte("#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpuset\t5\t47\t1\n"))
+	c, _ := newCgroups(DefaultConfig())
 	f.Fuzz(func(t *testing.T, line []byte) {
+		c.(*cgroups).parse(line)
 		if name, _, _, err := parseCgroup(line); err == nil && len(name) == 0 {
 			t.Errorf("%q: no name", line)
 		}

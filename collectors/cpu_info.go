@@ -154,7 +154,7 @@ func (t *cpuInfoText) parseField(key, value []byte, names *hostfs.Interner) (err
 		to = &c.cacheSize
 	case "cpu MHz":
 		if c.mhz, err = strconv.ParseFloat(string(value), 64); err != nil || !(c.mhz >= 0 && c.mhz <= math.MaxFloat32) {
-			return fmt.Errorf("cpu MHz: %q is not a number", value)
+			return fmt.Errorf("cpu MHz: %.200q is not a number", value)
 		}
 		c.hasMHz = true
 		return nil

@@ -154,7 +154,7 @@ func (d *diskstats) parse(b []byte) error {
 		var k disk
 		name, err := k.parse(line)
 		if err != nil {
-			return fmt.Errorf("line %q: %w", line, err)
+			return fmt.Errorf("line %.200q: %w", line, err)
 		}
 		if k.name = d.names.String(name); d.filter.Keep(k.name) {
 			d.disks = append(d.disks, k)
@@ -194,7 +194,7 @@ func (k *disk) parse(line []byte) (name []byte, err error) {
 func deviceNumber(b []byte) (uint32, error) {
 	n, err := hostfs.Uint(b)
 	if err == nil && n > math.MaxUint32 {
-		err = fmt.Errorf("%q is not a device number", b)
+		err = fmt.Errorf("%.200q is not a device number", b)
 	}
 	return uint32(n), err
 }

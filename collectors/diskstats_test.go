@@ -1,6 +1,7 @@
 package collectors
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -245,9 +246,13 @@ func FuzzDiskstats(f *testing.F) {
 	f.Add([]byte(diskOld[1:]))
 	f.Add([]byte(diskNew))
 	f.Add([]byte("8 0 sda 1 2\n"))
+	c, _ := newDiskstats(DefaultConfig())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var k disk
 		name, err := k.parse(b)
+		if d := c.(*diskstats); d.parse(b) == nil && len(d.disks) > bytes.Count(b, []byte("\n"))+1 {
+			t.Errorf("%q: %d disks", b, len(d.disks))
+		}
 		if err != nil {
 			return
 		}

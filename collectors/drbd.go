@@ -126,7 +126,7 @@ func parseDRBD(b []byte) ([]drbdDevice, error) {
 			continue // the version's lines
 		}
 		if err := devices[len(devices)-1].set(string(key), value); err != nil {
-			return nil, fmt.Errorf("%s: %q: %w", devices[len(devices)-1].name, word, err)
+			return nil, fmt.Errorf("%s: %.200q: %w", devices[len(devices)-1].name, word, err)
 		}
 	}
 	return devices, nil

@@ -48,7 +48,7 @@ func parseFileNr(b []byte) (fileNr, error) {
 		var err error
 		field, rest = hostfs.NextField(rest)
 		if n[i], err = hostfs.Uint(field); err != nil {
-			return fileNr{}, fmt.Errorf("want three numbers in %q: %w", b, err)
+			return fileNr{}, fmt.Errorf("want three numbers in %.200q: %w", b, err)
 		}
 	}
 	return fileNr{allocated: n[0], maximum: n[2]}, nil

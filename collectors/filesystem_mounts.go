@@ -71,7 +71,7 @@ func parseMountinfo(b []byte) ([]*mount, error) {
 		}
 		m, err := parseMount(string(line))
 		if err != nil {
-			return nil, fmt.Errorf("line %q: %w", line, err)
+			return nil, fmt.Errorf("line %.200q: %w", line, err)
 		}
 		mounts = append(mounts, m)
 		byID[m.id] = m
@@ -114,7 +114,7 @@ func parseMount(line string) (*mount, error) {
 	}
 	var found bool
 	if m.major, m.minor, found = strings.Cut(f[2], ":"); !found || !digits(m.major) || !digits(m.minor) {
-		return nil, fmt.Errorf("device number %q", f[2])
+		return nil, fmt.Errorf("device number %.200q", f[2])
 	}
 	return m, nil
 }

@@ -75,7 +75,7 @@ func (i *interrupts) collect(b []byte, w *expo.Writer) error {
 	if err := i.cpus.parse(header); err != nil {
 		return err
 	}
-	for at := 0; len(b) > 0; at++ {
+	for at := 0; len(b) > 0; {
 		var line []byte
 		line, b = hostfs.NextLine(b)
 		name, rest, ok := bytes.Cut(line, []byte(":")) // the first count may stand right behind it
@@ -102,6 +102,7 @@ func (i *interrupts) collect(b []byte, w *expo.Writer) error {
 			i.lines = append(i.lines, interruptLine{})
 		}
 		l := &i.lines[at]
+		at++
 		l.update(name, rest, i.filter)
 		if len(i.counts) < len(i.cpus.names) || !l.keep {
 			continue

@@ -50,7 +50,7 @@ func parseLoadavg(b []byte) (loads [3]float64, err error) {
 	for i := range loads {
 		field, rest = hostfs.NextField(rest)
 		if loads[i], err = strconv.ParseFloat(string(field), 64); err != nil || !(loads[i] >= 0 && loads[i] <= math.MaxFloat64) {
-			return loads, fmt.Errorf("want three averages first in %q", b)
+			return loads, fmt.Errorf("want three averages first in %.200q", b)
 		}
 	}
 	return loads, nil

@@ -212,7 +212,7 @@ func (a *mdArray) parseMore(line []byte) error {
 	if second, _ := hostfs.NextField(rest); string(second) == "blocks" {
 		n, err := hostfs.Uint(first)
 		if err != nil {
-			return fmt.Errorf("line %q: %w", line, err)
+			return fmt.Errorf("line %.200q: %w", line, err)
 		}
 		a.blocks, a.synced = n, n
 		if a.state != "inactive" {
@@ -233,7 +233,7 @@ func (a *mdArray) parseMore(line []byte) error {
 		done, _, _ := bytes.Cut(fraction, []byte("/"))
 		n, err := hostfs.Uint(done)
 		if err != nil {
-			return fmt.Errorf("line %q: %w", line, err)
+			return fmt.Errorf("line %.200q: %w", line, err)
 		}
 		a.synced = n
 		return nil

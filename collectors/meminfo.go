@@ -92,7 +92,7 @@ func parseMemField(line []byte) (f memField, err error) {
 		f.kB = true
 	case "":
 	default:
-		return memField{}, fmt.Errorf("unknown unit %q", unit)
+		return memField{}, fmt.Errorf("unknown unit %.200q", unit)
 	}
 	f.name = name
 	return f, nil

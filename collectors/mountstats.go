@@ -258,14 +258,14 @@ func (m *nfsMount) parse(line []byte) error {
 		}
 		o := nfsLine{name: string(name)}
 		if len(m.operations) >= maxNFSOperations || slices.ContainsFunc(m.operations, func(l nfsLine) bool { return l.name == o.name }) {
-			return fmt.Errorf("line %q: more operations than there are", line)
+			return fmt.Errorf("line %.200q: more operations than there are", line)
 		}
 		if o.v, err = nfsNumbers(rest); err == nil {
 			m.operations = append(m.operations, o)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("line %q: %w", line, err)
+		return fmt.Errorf("line %.200q: %w", line, err)
 	}
 	return nil
 }

@@ -119,13 +119,15 @@ type netclass struct {
 	sysfs   *netclassSysfs
 	counted []netdevRow
 
-	odd   int // how often in a row netlink could not be used
-	again time.Time
-	now   func() time.Time
+	odd     int    // how often in a row netlink could not be used, while nothing changed
+	oddView uint64 // what was seen then
+	again   time.Time
+	now     func() time.Time
 }
 
-// After so many scrapes in which netlink's view was not that of sysfs, netlink is
-// left alone for a while: this is another network namespace.
+// After so many scrapes in which netlink's view was not that of sysfs though neither
+// changed, netlink is left alone for a while: this is another network namespace.
+// While interfaces come and go the views differ for moments, each time otherwise.
 const (
 	netclassOddities = 3
 	netclassRetry    = time.Minute
@@ -163,6 +165,7 @@ func (n *netclass) Collect(ctx context.Context, w *expo.Writer) error {
 		return n.collectFiles(w)
 	}
 	table, err := n.netlink.links.take(ctx)
+	var view uint64
 	if err == nil {
 		defer table.release()
 		var interfaces []netInterface
@@ -172,9 +175,13 @@ func (n *netclass) Collect(ctx context.Context, w *expo.Writer) error {
 			n.write(w, interfaces)
 			return nil
 		}
+		view = n.netlink.view(table.links)
 	}
 	if n.cfg.Netlink || ctx.Err() != nil {
 		return err
+	}
+	if view != n.oddView {
+		n.odd, n.oddView = 0, view
 	}
 	if n.odd++; n.odd >= netclassOddities {
 		if n.again.IsZero() {

@@ -11,6 +11,7 @@ package collectors
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"slices"
 	"time"
@@ -141,6 +142,18 @@ func (n *netclassNetlink) compared(links []netlink.Link) bool {
 // netlink. All names are compared before: if those agree and the first indexes
 // too, it is not for the rest that another file is opened for each.
 const mostCompared = 16
+
+// view is a number for what netlink and sysfs list, another one as soon as an
+// interface comes, goes or is renamed.
+func (n *netclassNetlink) view(links []netlink.Link) uint64 {
+	h := fnv.New64a()
+	for i := range links {
+		fmt.Fprintln(h, links[i].Index, links[i].Name)
+	}
+	listed, err := hostfs.ReadDirNames(n.host.SysPath("class/net"))
+	fmt.Fprintln(h, listed, err)
+	return h.Sum64()
+}
 
 // fixedOf is what sysfs alone tells of an interface. It fails with errOtherView
 // if sysfs has another interface of that name and that is to be compared.
@@ -294,7 +307,7 @@ func readSysInt(path string) (int64, bool) {
 func parseSysInt(b []byte) (int64, error) {
 	field, rest := hostfs.NextField(b)
 	if more, _ := hostfs.NextField(rest); len(more) > 0 {
-		return 0, fmt.Errorf("%q is not one number", b)
+		return 0, fmt.Errorf("%.200q is not one number", b)
 	}
 	if len(field) < 3 || field[0] != '0' || field[1]|0x20 != 'x' {
 		return hostfs.Int(field)
@@ -306,7 +319,7 @@ func parseSysInt(b []byte) (int64, error) {
 			d = int64(lower-'a') + 10
 		}
 		if (c > '9' || c < '0') && (lower < 'a' || lower > 'f') || v > math.MaxInt64>>4 {
-			return 0, fmt.Errorf("%q is not a number", field)
+			return 0, fmt.Errorf("%.200q is not a number", field)
 		}
 		v = v<<4 | d
 	}

@@ -3,6 +3,7 @@ package collectors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net"
@@ -321,6 +322,31 @@ func TestNetclassOtherNamespace(t *testing.T) {
 		c.cfg.Netlink, c.netlink.asIs = true, true // told to use it anyway
 		if got := values(t, render(t, c)); len(got) >= len(want) {
 			t.Errorf("by netlink: %v", got)
+		}
+	})
+}
+
+// Views that differ, each time otherwise, are those of a host on which interfaces
+// come and go: netlink is not given up for that.
+func TestNetclassOddities(t *testing.T) {
+	ownNetwork(t, func(t *testing.T, host hostfs.FS) {
+		c := make1(t, "netclass", on(host)).(*netclass)
+		c.netlink.host = tree(t, map[string]string{"sys/class/net/veth0/ifindex": "1000\n"})
+		listed := c.netlink.host.SysPath("class/net") + "/"
+		for i := range 3 * netclassOddities {
+			render(t, c)
+			if !c.again.IsZero() {
+				t.Fatalf("netlink was given up after %d scrapes", i+1)
+			}
+			if err := os.Rename(fmt.Sprint(listed, "veth", i), fmt.Sprint(listed, "veth", i+1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range netclassOddities {
+			render(t, c)
+		}
+		if c.again.IsZero() {
+			t.Error("netlink was not given up, though nothing changed")
 		}
 	})
 }

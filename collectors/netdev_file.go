@@ -58,7 +58,7 @@ func (r *netdevFileReader) read() ([]netdevLine, error) {
 		var l netdevLine
 		name, err := l.parse(line)
 		if err != nil {
-			return nil, fmt.Errorf("%s: line %q: %w", r.file.Path(), line, err)
+			return nil, fmt.Errorf("%s: line %.200q: %w", r.file.Path(), line, err)
 		}
 		l.name = r.names.String(name)
 		r.lines = append(r.lines, l)

@@ -33,6 +33,7 @@ type networkRoute struct {
 
 	scrape  uint64
 	known   map[netlink.Path]*routeLabels
+	labels  map[[7]string]*routeLabels // those of known: several paths may look the same
 	devices []routeDevice
 	byIndex map[int32]int // places in devices
 }
@@ -49,7 +50,7 @@ type routeDevice struct {
 }
 
 func newNetworkRoute(c Config) (Collector, error) {
-	return &networkRoute{links: c.linkSource(), known: make(map[netlink.Path]*routeLabels), byIndex: make(map[int32]int)}, nil
+	return &networkRoute{links: c.linkSource(), known: make(map[netlink.Path]*routeLabels), labels: make(map[[7]string]*routeLabels), byIndex: make(map[int32]int)}, nil
 }
 
 // Collect implements Collector.
@@ -64,17 +65,26 @@ func (n *networkRoute) Collect(ctx context.Context, w *expo.Writer) error {
 	}
 	n.name(table.links)
 	table.release()
+	n.write(w)
+	return nil
+}
 
+// write tells of the paths, once the interfaces have their names.
+func (n *networkRoute) write(w *expo.Writer) {
 	n.scrape++
 	if len(n.known) > 2*len(n.paths)+64 {
 		clear(n.known) // routes come and go
+		clear(n.labels)
 	}
 	for _, p := range n.paths {
-		device := n.byIndex[p.Index]
+		device, there := n.byIndex[p.Index]
+		if !there {
+			continue // of an interface that vanished, or came, after the other list was made
+		}
 		n.devices[device].count++
 		l := n.known[p]
 		if l == nil || l.values[0] != n.devices[device].name {
-			l = &routeLabels{values: pathLabels(n.devices[device].name, p)}
+			l = n.labelled(pathLabels(n.devices[device].name, p))
 			n.known[p] = l
 		}
 		if l.scrape != n.scrape { // else there is such a route in another table
@@ -87,12 +97,23 @@ func (n *networkRoute) Collect(ctx context.Context, w *expo.Writer) error {
 			w.Uint(networkRoutes, d.count, d.name)
 		}
 	}
-	return nil
+}
+
+// labelled are the labels with these values, the same for all paths that have them.
+func (n *networkRoute) labelled(values [7]string) *routeLabels {
+	l := n.labels[values]
+	if l == nil {
+		l = &routeLabels{values: values}
+		n.labels[values] = l
+	}
+	return l
 }
 
 // name takes over the interfaces' names. The first place is for routes without one.
 func (n *networkRoute) name(links []netlink.Link) {
 	clear(n.byIndex)
+	const none = 0 // the index that routes without an interface have
+	n.byIndex[none] = 0
 	n.devices = append(n.devices[:0], routeDevice{})
 	for i := range links {
 		n.byIndex[links[i].Index] = len(n.devices)

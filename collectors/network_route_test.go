@@ -2,11 +2,13 @@ package collectors
 
 import (
 	"bytes"
+	"maps"
 	"net/netip"
 	"os"
 	"strings"
 	"testing"
 
+	"watchpost/internal/expo"
 	"watchpost/internal/netlink"
 )
 
@@ -24,6 +26,41 @@ func TestPathLabels(t *testing.T) {
 		labels := pathLabels("eth0", c.path)
 		if got := strings.Join(labels[:], "|"); got != c.want {
 			t.Errorf("got %s, want %s", got, c.want)
+		}
+	}
+}
+
+// Routes of interfaces that are not in the list, which was made a moment later or
+// earlier, are left out; those that look the same are one.
+func TestNetworkRouteVanishing(t *testing.T) {
+	c, err := newNetworkRoute(DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := c.(*networkRoute)
+	linkLocal := netip.MustParsePrefix("fe80::/64")
+	n.paths = []netlink.Path{
+		{Index: 2, Destination: linkLocal, Priority: 256, Protocol: 2},
+		{Index: 7, Destination: linkLocal, Priority: 256, Protocol: 2},
+		{Index: 8, Destination: linkLocal, Priority: 256, Protocol: 2},
+		{Index: 2, Protocol: 200},
+		{Index: 2, Protocol: 201, Destination: netip.MustParsePrefix("::/0")},
+		{Gateway: netip.MustParseAddr("192.0.2.1"), Protocol: 4}, // by a next hop object, say
+	}
+	for range 2 {
+		var w expo.Writer
+		n.name([]netlink.Link{{Index: 2, Name: "eth0"}})
+		n.write(&w)
+		got := values(t, string(w.Bytes()))
+		want := map[string]float64{
+			`node_network_route_info{device="eth0",src="",dest="fe80::/64",gw="",priority="256",proto="kernel",weight=""}`:  1,
+			`node_network_route_info{device="eth0",src="",dest="default",gw="",priority="0",proto="unknown",weight=""}`:     1,
+			`node_network_route_info{device="",src="",dest="default",gw="192.0.2.1",priority="0",proto="static",weight=""}`: 1,
+			`node_network_routes{device="eth0"}`: 3,
+			`node_network_routes{device=""}`:     1,
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("got %v\nwant %v", got, want)
 		}
 	}
 }

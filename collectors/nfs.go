@@ -131,12 +131,12 @@ func (s rpcStats) parse(b []byte) error {
 			}
 			n, err := hostfs.Uint(field)
 			if err != nil {
-				return fmt.Errorf("line %q: %w", line, err)
+				return fmt.Errorf("line %.200q: %w", line, err)
 			}
 			l.v = append(l.v, n)
 		}
 		if len(l.v) < l.want || key[0] == 'p' && l.v[0] != uint64(len(l.v)-1) {
-			return fmt.Errorf("line %q is not complete", line)
+			return fmt.Errorf("line %.200q is not complete", line)
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/beevik/ntp"
@@ -76,7 +77,10 @@ func (n *ntpCollector) Collect(ctx context.Context, w *expo.Writer) error {
 		Version: n.cfg.ProtocolVersion, TTL: n.cfg.TTL, Port: n.cfg.Port, Timeout: within(ctx, ntpTimeout),
 	})
 	if err != nil {
-		return fmt.Errorf("ask NTP server %s: %w", n.cfg.Server, err)
+		if op := new(net.OpError); errors.As(err, &op) { // without the port of this side, another each time
+			err = op.Err
+		}
+		return fmt.Errorf("ask NTP server %s: %w", net.JoinHostPort(n.cfg.Server, strconv.Itoa(n.cfg.Port)), err)
 	}
 	w.Uint(ntpStratum, uint64(r.Stratum))
 	w.Uint(ntpLeap, uint64(r.Leap))

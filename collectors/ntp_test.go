@@ -2,6 +2,7 @@ package collectors
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -138,7 +139,14 @@ func TestNTPNobody(t *testing.T) {
 	}
 	cfg.NTP.Port = conn.LocalAddr().(*net.UDPAddr).Port
 	conn.Close()
-	if text, err := renderErr(make1(t, "ntp", cfg)); err == nil || text != "" || !strings.Contains(err.Error(), "127.0.0.1") {
-		t.Errorf("said %q, %v", text, err)
+	c := make1(t, "ntp", cfg)
+	text, err := renderErr(c)
+	if want := fmt.Sprintf("127.0.0.1:%d: ", cfg.NTP.Port); err == nil || text != "" || !strings.Contains(err.Error(), want) {
+		t.Fatalf("said %q, %v", text, err)
+	}
+	for range 3 { // the same each time, so that it is logged once
+		if _, again := renderErr(c); again == nil || again.Error() != err.Error() {
+			t.Errorf("%v, then %v", err, again)
+		}
 	}
 }

@@ -116,6 +116,9 @@ func FuzzPCI(f *testing.F) {
 		if v, ok := parsePCISpeed(speed); ok && !(v >= 0 && v < 1e15) {
 			t.Errorf("%q: %v", speed, v)
 		}
+		if v, ok := parsePCINumber(speed); ok && v != v {
+			t.Errorf("%q: %v", speed, v)
+		}
 		wanted := map[string]string{"c0a9": "", "c0a9 540a": "", "C 0108": ""}
 		parsePCIIDs(ids, wanted)
 		if len(wanted) != 3 {

@@ -243,7 +243,7 @@ func parsePerfCPUs(list string) ([]uint64, error) {
 			step, err3 = strconv.ParseUint(every, 10, 32)
 		}
 		if errors.Join(err1, err2, err3) != nil || to < from || to >= maxCPUs || step == 0 || stepped && !isRange {
-			return nil, fmt.Errorf("%q is not a list of CPUs such as 0,2-4 or 1-10:5", list)
+			return nil, fmt.Errorf("%.200q is not a list of CPUs such as 0,2-4 or 1-10:5", list)
 		}
 		for n := from; n <= to; n += step {
 			cpus = append(cpus, n)

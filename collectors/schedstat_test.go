@@ -37,7 +37,10 @@ func TestSchedstatBad(t *testing.T) {
 func FuzzSchedstat(f *testing.F) {
 	f.Add([]byte("cpu0 0 0 0 0 0 0 2500000000 125000000 42"))
 	f.Add([]byte("cpu0 1 2"))
+	f.Add([]byte("version 17\ncpu0 0 0 0 0 0 0 2500000000 125000000 42\ndomain0 3\n"))
+	c, _ := newSchedstat(DefaultConfig())
 	f.Fuzz(func(t *testing.T, line []byte) {
+		c.(*schedstat).parse(line)
 		if name, _, err := parseSchedCPU(line); err == nil && len(name) == 0 {
 			t.Errorf("%q: no name", line)
 		}

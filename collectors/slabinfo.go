@@ -86,6 +86,11 @@ func (s *slabinfo) parse(b []byte) error {
 		if err != nil {
 			return fmt.Errorf("line %.200q: %w", line, err)
 		}
+		// A cache that is made between two reads of the file moves the others on, so
+		// that the last line of the one is the first of the other.
+		if n := len(s.slabs); n > 0 && s.slabs[n-1].name == string(name) {
+			continue
+		}
 		if name := s.names.String(name); s.filter.Keep(name) {
 			s.slabs = append(s.slabs, slab{name, v})
 		}

@@ -1,6 +1,7 @@
 package collectors
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 )
@@ -33,6 +34,15 @@ node_slabinfo_pages_per_slab{slab="kmalloc-64"} 1
 `)
 }
 
+// The line at the seam of two reads can come twice.
+func TestSlabinfoTwice(t *testing.T) {
+	text := strings.Replace(slabText, "kmalloc-64 ", "kmalloc-64          7001   7040     64   64    1\nkmalloc-64 ", 1)
+	v := values(t, render(t, make1(t, "slabinfo", on(tree(t, map[string]string{"proc/slabinfo": text})))))
+	if v[`node_slabinfo_active_objects{slab="kmalloc-64"}`] != 7001 || len(v) != 3*5 {
+		t.Errorf("got %v", v)
+	}
+}
+
 func TestSlabinfoBad(t *testing.T) {
 	for _, text := range []string{"dentry", "dentry 1 2 3 4", "dentry 1 2 3 4 x", slabText + "rubbish"} {
 		c := make1(t, "slabinfo", on(tree(t, map[string]string{"proc/slabinfo": text})))
@@ -52,7 +62,12 @@ func FuzzSlabinfo(f *testing.F) {
 	for line := range strings.Lines(slabText) {
 		f.Add([]byte(line))
 	}
+	f.Add([]byte(slabText))
+	c, _ := newSlabinfo(DefaultConfig())
 	f.Fuzz(func(t *testing.T, line []byte) {
+		if s := c.(*slabinfo); s.parse(line) == nil && len(s.slabs) > bytes.Count(line, []byte("\n"))+1 {
+			t.Errorf("%q: %d caches", line, len(s.slabs))
+		}
 		if name, _, err := parseSlab(line); err == nil && len(name) == 0 {
 			t.Errorf("%q: no name", line)
 		}

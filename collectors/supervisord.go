@@ -208,11 +208,11 @@ func parseSupervised(v rpcValue) (p supervisedProcess, err error) {
 			continue
 		}
 		if *number, err = strconv.ParseInt(strings.TrimSpace(text), 10, 64); err != nil {
-			return p, fmt.Errorf("process %q: %s: %w", p.name, m.Name, err)
+			return p, fmt.Errorf("process %.200q: %s: %w", p.name, m.Name, err)
 		}
 	}
 	if p.name == "" || !hasState {
-		return p, fmt.Errorf("a process %q without name or state", p.name)
+		return p, fmt.Errorf("a process %.200q without name or state", p.name)
 	}
 	return p, nil
 }

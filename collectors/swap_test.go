@@ -37,7 +37,10 @@ func TestSwapBad(t *testing.T) {
 func FuzzSwap(f *testing.F) {
 	f.Add([]byte("/dev/sda2                               partition\t2097148\t\t1024\t\t-2"))
 	f.Add([]byte("/dev/sda2 partition"))
+	f.Add([]byte("Filename\tType\tSize\tUsed\tPriority\n/dev/sda2 partition 2097148 1024 -2\n"))
+	c, _ := newSwap(DefaultConfig())
 	f.Fuzz(func(t *testing.T, line []byte) {
+		c.(*swap).parse(line)
 		if device, kind, _, err := parseSwap(line); err == nil && (len(device) == 0 || len(kind) == 0) {
 			t.Errorf("%q: no device or type", line)
 		}

@@ -125,3 +125,13 @@ func (f *faults) err() error {
 	}
 	return errors.Join(f.first...)
 }
+
+// briefError is an error of a library that quotes a file whole.
+type briefError struct{ err error }
+
+// brief bounds what an error says.
+func brief(err error) error { return briefError{err} }
+
+func (e briefError) Error() string { return fmt.Sprintf("%.300s", e.err.Error()) }
+
+func (e briefError) Unwrap() error { return e.err }

@@ -12,6 +12,7 @@ package collectors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,7 +38,11 @@ type clock struct {
 	devices []clockDevice
 	listed  time.Time
 	names   hostfs.Interner
+	said    []string // by say, of the file at hand
 }
+
+// maxClockSources is far above the clock sources of any kernel, which has some five.
+const maxClockSources = 64
 
 // clockDevice is one folder of clock sources.
 type clockDevice struct {
@@ -82,13 +87,22 @@ func (c *clock) say(w *expo.Writer, family *expo.Family, file *hostfs.File, devi
 	if err != nil {
 		return err
 	}
+	c.said = c.said[:0]
 	for {
-		var name []byte
-		name, b = hostfs.NextField(b)
-		if len(name) == 0 {
+		var field []byte
+		field, b = hostfs.NextField(b)
+		if len(field) == 0 {
 			return nil
 		}
-		w.Sample(family, 1, c.names.String(name), device)
+		name := c.names.String(field)
+		if slices.Contains(c.said, name) {
+			continue
+		}
+		if len(c.said) == maxClockSources {
+			return fmt.Errorf("%s: more than %d clock sources", file.Path(), maxClockSources)
+		}
+		c.said = append(c.said, name)
+		w.Sample(family, 1, name, device)
 	}
 }
 

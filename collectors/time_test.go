@@ -1,6 +1,7 @@
 package collectors
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,6 +75,21 @@ func TestTimeVanishing(t *testing.T) {
 	v := values(t, render(t, c))
 	if len(v) != 4 || v[`node_time_clocksource_current_info{clocksource="dummy",device="1"}`] != 1 {
 		t.Errorf("says %v", v)
+	}
+}
+
+// No kernel has so many clock sources; one that is named twice is one.
+func TestTimeMany(t *testing.T) {
+	const file = "sys/devices/system/clocksource/clocksource0/available_clocksource"
+	var names strings.Builder
+	for i := range maxClockSources {
+		fmt.Fprintf(&names, "c%d c%d ", i, i)
+	}
+	if v := values(t, render(t, at(t, tree(t, map[string]string{file: names.String()}), time.Now()))); len(v) != 2+maxClockSources {
+		t.Errorf("%d series", len(v))
+	}
+	if _, err := renderErr(at(t, tree(t, map[string]string{file: names.String() + "more\n"}), time.Now())); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -145,7 +145,7 @@ func (d *xfsDevice) parse(b []byte) error {
 			}
 			var err error
 			if d.v[i], err = hostfs.Uint(field); err != nil {
-				return fmt.Errorf("line %q: %w", line, err)
+				return fmt.Errorf("line %.200q: %w", line, err)
 			}
 			d.told[i] = true
 		}

@@ -261,7 +261,7 @@ func parseKstat(b []byte, values []kstatValue) (_ []kstatValue, dataset string, 
 			continue
 		}
 		if err != nil {
-			return values, "", fmt.Errorf("line %q: %w", line, err)
+			return values, "", fmt.Errorf("line %.200q: %w", line, err)
 		}
 		if len(values) >= maxKernelNames {
 			return values, "", errTooManyValues
@@ -292,7 +292,7 @@ func parseZpoolIO(b []byte, values []kstatValue) ([]kstatValue, error) {
 			field, rest = hostfs.NextField(rest)
 			n, err := hostfs.Uint(field)
 			if err != nil {
-				return values, fmt.Errorf("line %q, %s: %w", numbers, name, err)
+				return values, fmt.Errorf("line %.200q, %s: %w", numbers, name, err)
 			}
 			if len(values) >= maxKernelNames {
 				return values, errTooManyValues

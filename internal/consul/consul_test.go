@@ -1,10 +1,12 @@
 package consul
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -595,4 +597,41 @@ func TestJitter(t *testing.T) {
 			t.Fatalf("4s became %s", d)
 		}
 	}
+}
+
+// FuzzAnswer: whatever answers in Consul's place is read or refused, in a message
+// that is one short line.
+func FuzzAnswer(f *testing.F) {
+	f.Add([]byte("HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n{\"ID\":\"a\",\"x\":1}"))
+	f.Add([]byte("HTTP/1.1 500 Oh\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na\nb\r\n0\r\n\r\n"))
+	f.Add([]byte("\x00"))
+	dir := f.TempDir()
+	l, err := net.Listen("unix", filepath.Join(dir, "consul"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { l.Close() })
+	c, err := newClient("unix://"+filepath.Join(dir, "consul"), "")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+				conn.Write(answer)
+			}
+		}()
+		_, err := c.look(t.Context(), "id")
+		<-done
+		if no := new(refusal); errors.As(err, &no) && (strings.Contains(no.text, "\n") || len(no.text) > 2*maxErrorQuoted) {
+			t.Errorf("%q: %q", answer, no.text)
+		}
+	})
 }

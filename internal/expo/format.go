@@ -69,7 +69,7 @@ func Negotiate(accept string) Format {
 // quality reads a weight of RFC 9110, section 12.4.2; what cannot be read weighs nothing.
 func quality(s string) float64 {
 	q, err := strconv.ParseFloat(s, 64)
-	if err != nil || q < 0 || q > 1 {
+	if err != nil || !(q >= 0 && q <= 1) { // NaN is neither
 		return 0
 	}
 	return q

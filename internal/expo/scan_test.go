@@ -224,3 +224,97 @@ func BenchmarkScanner(b *testing.B) {
 		}
 	}
 }
+
+// FuzzFamilyNames: the names of a text that can be scanned are those of its TYPE
+// lines.
+func FuzzFamilyNames(f *testing.F) {
+	f.Add([]byte("# TYPE a counter\na 1\n# TYPE b gauge\nb 2\n"))
+	f.Add([]byte("a 1\n# TYPE \n# TYPE  x y\n# TYPE"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var got []string
+		for name := range FamilyNames(text) {
+			got = append(got, string(name))
+		}
+		var want []string
+		for line := range strings.SplitSeq(string(text), "\n") {
+			if rest, ok := strings.CutPrefix(line, "# TYPE "); ok {
+				name, _, _ := strings.Cut(rest, " ")
+				want = append(want, name)
+			}
+		}
+		if len(got) != len(want) {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	})
+}
+
+// FuzzAppendLabelled: what is taken over with more labels can be scanned again,
+// sample for sample, each with those labels.
+func FuzzAppendLabelled(f *testing.F) {
+	f.Add([]byte("# TYPE a counter\na{b=\"c\"} 1 2\na NaN\n"))
+	f.Add([]byte("{\"a.b\",c=\"d\"} 1\na{} 2\na{b=\"\\\"}\",} 3\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		extra, err := ConstLabels(map[string]string{"k": "v\"\n"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var w Writer
+		w.SetConstLabels(extra)
+		w.Reset(Text)
+		if w.AppendLabelled(text) != nil {
+			return
+		}
+		samples := func(text []byte) (n int) {
+			s := NewScanner(text)
+			for s.Next() {
+				l := s.Line()
+				if l.Kind != Sample {
+					continue
+				}
+				n++
+				if _, own := l.Label("k"); !own && &text[0] == &w.Bytes()[0] {
+					t.Errorf("%q: the sample %q lacks the label", w.Bytes(), l.Name)
+				}
+			}
+			if s.Err() != nil {
+				t.Errorf("%q: %v", text, s.Err())
+			}
+			return n
+		}
+		if len(w.Bytes()) == 0 {
+			return
+		}
+		if got, want := samples(w.Bytes()), samples(append([]byte(nil), text...)); got != want {
+			t.Errorf("%q: %d samples of %d", text, got, want)
+		}
+	})
+}
+
+// FuzzNegotiate: any header is answered, and with what is spoken here.
+func FuzzNegotiate(f *testing.F) {
+	f.Add("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1", "gzip, zstd;q=0.9")
+	f.Add("text/*;q=NaN", "*;q=-1,identity;q=0x1p-2")
+	f.Fuzz(func(t *testing.T, accept, encoding string) {
+		if got := Negotiate(accept); got == OpenMetrics && !strings.Contains(strings.ToLower(accept), "openmetrics") {
+			t.Errorf("%q: %s", accept, got)
+		}
+		switch e := NegotiateEncoding(encoding); {
+		case e == Zstd && !strings.Contains(strings.ToLower(encoding), "zstd"), e == Gzip && !strings.ContainsAny(encoding, "*pP"):
+			t.Errorf("%q: %s", encoding, e)
+		}
+		if q := quality(accept); !(q >= 0 && q <= 1) {
+			t.Errorf("weight %q is %v", accept, q)
+		}
+	})
+}
+
+// FuzzCleanName: whatever comes in is the name of a metric afterwards.
+func FuzzCleanName(f *testing.F) {
+	f.Add("rx bytes")
+	f.Add("0\xff")
+	f.Fuzz(func(t *testing.T, s string) {
+		if name := "node_" + CleanName(s); !ValidName(name) {
+			t.Errorf("%q becomes %q", s, name)
+		}
+	})
+}

@@ -306,3 +306,39 @@ func BenchmarkReopened(b *testing.B) {
 		}
 	}
 }
+
+// FuzzFields: lines and words are those of the standard library, none lost, and
+// hexadecimal numbers as well.
+func FuzzFields(f *testing.F) {
+	f.Add([]byte("a  b\t1f\n\n c\r\n"))
+	f.Add([]byte("FFFFFFFFFFFFFFFF 10000000000000000"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		blanks := func(r rune) bool { return strings.ContainsRune(" \t\r\n", r) }
+		want := bytes.FieldsFunc(text, blanks)
+		var names Interner
+		for rest := text; ; {
+			var field []byte
+			if field, rest = NextField(rest); len(field) == 0 {
+				break
+			}
+			if len(want) == 0 || !bytes.Equal(field, want[0]) || names.String(field) != string(field) {
+				t.Fatalf("%q: the word %q, left %q", text, field, want)
+			}
+			want = want[1:]
+			n, err := Hex(field)
+			if m, errM := strconv.ParseUint(string(field), 16, 64); (err == nil) != (errM == nil) || err == nil && n != m {
+				t.Errorf("%q is %d, %v; want %d, %v", field, n, err, m, errM)
+			}
+		}
+		if len(want) > 0 {
+			t.Errorf("%q: without %q", text, want)
+		}
+		lines := bytes.Split(text, []byte("\n"))
+		for rest := text; len(rest) > 0; lines = lines[1:] {
+			var line []byte
+			if line, rest = NextLine(rest); !bytes.Equal(line, lines[0]) {
+				t.Fatalf("%q: line %q, want %q", text, line, lines[0])
+			}
+		}
+	})
+}

@@ -50,7 +50,7 @@ var others = map[string][]string{
 	"github.com/alecthomas/kingpin":    {"watchpost/cmd/"},
 	"k8s.io/": {"watchpost/kube", "watchpost/internal/kubelet", "watchpost/internal/podmap", "watchpost/internal/promstack",
 		"watchpost/internal/testkube", "watchpost/internal/testkube/", "watchpost/bench/"},
-	"os/exec": {"watchpost/bench/", "watchpost/internal/testkube"},
+	"os/exec": {"watchpost/bench/", "watchpost/internal/testkit", "watchpost/internal/testkube"},
 }
 
 func TestLayout(t *testing.T) {

@@ -147,6 +147,7 @@ func TestConntrackAdd(t *testing.T) {
 func FuzzTables(f *testing.F) {
 	f.Add(routeBody(0, 3, unix.RTN_UNICAST, attribute(unix.RTA_GATEWAY, 10, 0, 0, 1)))
 	f.Add(routeBody(0, 3, unix.RTN_UNICAST, attribute(unix.RTA_MULTIPATH, hop(0, 5)...)))
+	f.Add(routeBody(0, 3, unix.RTN_UNICAST, attribute(unix.RTA_VIA, 10, 0, 32, 1, 2, 3)))
 	f.Add(qdiscBody(4, 1, attribute(unix.TCA_STATS2, attribute(statsBasic, 1, 2, 3)...)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		paths, _ := appendPaths(nil, b)

@@ -478,3 +478,17 @@ func BenchmarkMetrics(b *testing.B) {
 		h.ServeHTTP(httptest.NewRecorder(), r)
 	}
 }
+
+// FuzzDeadline: whatever a scraper says of its timeout, the deadline is above
+// nothing and at most the ceiling.
+func FuzzDeadline(f *testing.F) {
+	for _, s := range []string{"10", "0.5", "-1", "NaN", "Inf", "1e400", "1e-300", "", "0x1p3", "9223372036854775807"} {
+		f.Add(s)
+	}
+	const ceiling = 10 * time.Second
+	f.Fuzz(func(t *testing.T, header string) {
+		if d := scrapeDeadline(header, ceiling); d <= 0 || d > ceiling {
+			t.Errorf("%q: %s", header, d)
+		}
+	})
+}

@@ -73,3 +73,13 @@ func TestReadOnlyPart(t *testing.T) {
 		}
 	}
 }
+
+func FuzzReadOnlyPart(f *testing.F) {
+	f.Add("00400000-009f5000 r-xp 00000000 fe:00 1234    /bin/x")
+	f.Add("ffffffffff600000-0 --xp 0 0 0 /bin/x")
+	f.Fuzz(func(t *testing.T, line string) {
+		if begin, end, ok := readOnlyPart(line, "/bin/x"); ok && (begin >= end || !strings.HasSuffix(strings.TrimSpace(line), "/bin/x")) {
+			t.Errorf("%q: %x to %x", line, begin, end)
+		}
+	})
+}
