@@ -10,7 +10,7 @@ DATA     ?= data
 FIXED    := ^(\# (HELP|TYPE) )?node_(memory|netstat|entropy|wifi_station_(receive|transmit)_bits)_
 
 .DEFAULT_GOAL := all
-.PHONY: all build run test control-plane check bench bench-peers golden e2e image web clean
+.PHONY: all build run test control-plane check bench bench-peers bench-state golden e2e image web clean
 
 all: check test
 
@@ -52,6 +52,10 @@ bench-peers: build ## ours beside node_exporter on this host
 	go run ./bench/scrape --collectors default --max-cpu-ratio 0.15 --max-rss 12
 	go run ./bench/compare
 	go run ./bench/load
+
+bench-state: build control-plane ## state-agent beside kube-state-metrics on a large cluster's objects: half an hour
+	cd bench/peers/kube-state-metrics && go build -o ../../../bin/kube-state-metrics k8s.io/kube-state-metrics/v2
+	go run ./bench/state --limits
 
 golden: ## refresh every expected output, then read the diff
 	go test ./cmd/node-agent ./collectors ./kube -run 'Golden|Docs' -update

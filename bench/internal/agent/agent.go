@@ -37,14 +37,18 @@ type Program struct {
 // returns when it answers. It is not asked for metrics, so that the first scrape
 // is the caller's. It dies with this process.
 func Start(ctx context.Context, path string, args ...string) (*Program, error) {
-	address, err := freeAddress()
+	address, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
+	return StartAt(ctx, address, path, append([]string{"--web.listen-address=" + address}, args...)...)
+}
+
+// StartAt is Start for a program that args tell to listen on address.
+func StartAt(ctx context.Context, address, path string, args ...string) (*Program, error) {
 	p := &Program{
 		Name: path[strings.LastIndexByte(path, '/')+1:], Base: "http://" + address,
-		cmd:   exec.Command(path, append([]string{"--web.listen-address=" + address}, args...)...),
-		ended: make(chan struct{}),
+		cmd: exec.Command(path, args...), ended: make(chan struct{}),
 	}
 	p.cmd.Stdout, p.cmd.Stderr = &p.said, &p.said
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -94,8 +98,8 @@ func (p *Program) Stop() error {
 	return fmt.Errorf("%s had to be killed: it did not end within %s of SIGTERM", p.Name, stopTimeout)
 }
 
-// freeAddress is a loopback address that nobody listens on now.
-func freeAddress() (string, error) {
+// FreeAddress is a loopback address that nobody listens on now.
+func FreeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err

@@ -77,8 +77,14 @@ func (u *Usage) RSS() (int64, error) {
 	return n, err
 }
 
-// PeakRSS is the most that was resident at any time, in bytes.
+// PeakRSS is the most that was resident at any time, or since ResetPeakRSS, in bytes.
 func (u *Usage) PeakRSS() (int64, error) { return u.kilobytes("status", "VmHWM:") }
+
+// ResetPeakRSS lets the peak begin anew at what is resident now (kernel:
+// Documentation/filesystems/proc.rst, clear_refs).
+func (u *Usage) ResetPeakRSS() error {
+	return os.WriteFile(u.path("clear_refs"), []byte("5"), 0)
+}
 
 // kilobytes finds "field   123 kB" in a file of the process; the result is in bytes.
 func (u *Usage) kilobytes(file, field string) (int64, error) {

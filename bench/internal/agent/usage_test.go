@@ -3,6 +3,7 @@ package agent
 import (
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,22 @@ func TestLiveUsage(t *testing.T) {
 	peak, err := u.PeakRSS()
 	if err != nil || peak < 1<<20 {
 		t.Errorf("peak is %d, %v", peak, err)
+	}
+	const much = 64 << 20
+	held := make([]byte, much)
+	for i := range held {
+		held[i] = 1
+	}
+	if peak, err = u.PeakRSS(); err != nil || peak < much {
+		t.Errorf("peak is %d, %v while %d bytes are held", peak, err, len(held))
+	}
+	held = nil
+	debug.FreeOSMemory()
+	if err := u.ResetPeakRSS(); err != nil {
+		t.Error(err)
+	}
+	if after, err := u.PeakRSS(); err != nil || after > peak-much/2 {
+		t.Errorf("peak is %d, %v after it was reset at %d", after, err, peak)
 	}
 }
 

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"watchpost/internal/testkube"
+	"watchpost/internal/testkube/fleet"
+)
+
+// cluster is the API server that both programs watch.
+type cluster struct {
+	kubeconfig string
+	config     *rest.Config
+	own        *testkube.Cluster // nil where it is somebody else's
+}
+
+// size is that of our own API server's fleet.
+func (o *options) size() fleet.Size {
+	return fleet.Size{Pods: o.pods, Nodes: o.nodes, Other: o.other}
+}
+
+// cluster is the API server that --kubeconfig names, as it is, or one of our own with
+// a fleet in it; --dir keeps that for the next run.
+func (o *options) cluster(ctx context.Context) (*cluster, error) {
+	if o.kubeconfig != "" {
+		config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
+		return &cluster{kubeconfig: o.kubeconfig, config: config}, err
+	}
+	if o.dir != "" {
+		if err := os.MkdirAll(o.dir, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	own, err := testkube.Launch(testkube.Options{Dir: o.dir})
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{kubeconfig: own.Kubeconfig(), config: own.Config(), own: own}
+	begun := time.Now()
+	if err := fleet.Load(ctx, c.config, o.size(), func(s string) { fmt.Fprintln(os.Stderr, s) }); err != nil {
+		c.stop() // the failure of the load is what counts
+		return nil, err
+	}
+	fmt.Fprintf(os.Stderr, "API server with %s after %s\n", o.size(), time.Since(begun).Round(time.Second))
+	return c, nil
+}
+
+// stop ends our own API server.
+func (c *cluster) stop() error {
+	if c.own == nil {
+		return nil
+	}
+	return c.own.Stop()
+}

@@ -1,0 +1,135 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// Churn changes the status of random pods of a fleet of that size, as kubelets do
+// when containers crash and come back, perSecond times a second until ctx ends, and
+// returns how many changes were made. They are fewer where the API server does not
+// keep up; what was missed is then made up for as far as it can.
+func Churn(ctx context.Context, config *rest.Config, size Size, perSecond int) (int, error) {
+	if err := size.check(); err != nil {
+		return 0, err
+	}
+	if size.Pods == 0 || perSecond <= 0 {
+		return 0, errors.New("there is nothing to change: needs pods and a positive number of updates a second")
+	}
+	client, err := newClient(config)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var made atomic.Int64
+	var all sync.WaitGroup
+	due := make(chan int)
+	for range writers {
+		all.Go(func() {
+			for i := range due {
+				if err := patiently(ctx, func() error { return change(ctx, client, size, i) }); err == nil {
+					made.Add(1)
+				} else if ctx.Err() == nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	schedule(ctx, perSecond, size, due)
+	close(due)
+	all.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return int(made.Load()), err
+	}
+	return int(made.Load()), nil
+}
+
+// schedule sends the number of a random pod perSecond times a second until ctx ends.
+func schedule(ctx context.Context, perSecond int, size Size, due chan<- int) {
+	r, begun := random("churn", perSecond), time.Now()
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Until(begun.Add(time.Duration(n) * time.Second / time.Duration(perSecond)))):
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case due <- changing(r, size):
+		}
+	}
+}
+
+// changing is the number of a pod that has not completed.
+func changing(r *rand.Rand, size Size) int {
+	for {
+		if i := r.IntN(size.Pods); stateOf(i) != completed {
+			return i
+		}
+	}
+}
+
+// change is one update of the i-th pod: where all its containers run one crashes,
+// otherwise all run again.
+func change(ctx context.Context, client kubernetes.Interface, size Size, i int) error {
+	namespace, name := podName(size, i)
+	pods := client.CoreV1().Pods(namespace)
+	p, err := pods.Get(ctx, name, meta.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("no fleet of %s was loaded here: %w", size, err)
+	}
+	if err != nil {
+		return err
+	}
+	advance(p, meta.Now().Rfc3339Copy())
+	_, err = pods.UpdateStatus(ctx, p, meta.UpdateOptions{})
+	return err
+}
+
+// advance changes the status of a pod at the time now.
+func advance(p *core.Pod, now meta.Time) {
+	r := random("advance "+p.Name, int(now.UnixNano()))
+	revived := false
+	for c := range p.Status.ContainerStatuses {
+		if s := &p.Status.ContainerStatuses[c]; s.State.Running == nil {
+			revive(s, now, r)
+			revived = true
+		}
+	}
+	ready, reason, message := core.ConditionTrue, "", ""
+	if !revived && len(p.Status.ContainerStatuses) > 0 {
+		s := &p.Status.ContainerStatuses[r.IntN(len(p.Status.ContainerStatuses))]
+		crash(s, now)
+		ready, reason, message = core.ConditionFalse, "ContainersNotReady", fmt.Sprintf("containers with unready status: [%s]", s.Name)
+	}
+	p.Status.Phase = core.PodRunning
+	for i := range p.Status.Conditions {
+		if c := &p.Status.Conditions[i]; (c.Type == core.PodReady || c.Type == core.ContainersReady) && c.Status != ready {
+			c.Status, c.Reason, c.Message, c.LastTransitionTime = ready, reason, message, now
+		}
+	}
+}
+
+// revive lets a container run, as a new one.
+func revive(s *core.ContainerStatus, now meta.Time, r *rand.Rand) {
+	yes := true
+	s.Ready, s.Started = true, &yes
+	s.ContainerID = "containerd://" + hex(r, 64)
+	if s.ImageID == "" {
+		s.ImageID = s.Image + "@sha256:" + hex(r, 64)
+	}
+	s.State = core.ContainerState{Running: &core.ContainerStateRunning{StartedAt: now}}
+}

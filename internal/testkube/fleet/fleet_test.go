@@ -1,0 +1,183 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"watchpost/internal/testkube"
+)
+
+var cluster testkube.Shared
+
+func TestMain(m *testing.M) { os.Exit(cluster.Main(m)) }
+
+// small has pods in every state.
+var small = Size{Pods: 100, Nodes: 3, Other: 20}
+
+func TestLoad(t *testing.T) {
+	c := cluster.Get(t)
+	// One that is interrupted is completed by the next.
+	ctx, cancel := context.WithCancel(t.Context())
+	err := Load(ctx, c.Config(), small, func(s string) {
+		if strings.HasPrefix(s, "config maps: ") {
+			cancel()
+		}
+	})
+	cancel()
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("the interrupted load ended with %v", err)
+	}
+	var said []string
+	if err := Load(t.Context(), c.Config(), small, func(s string) { said = append(said, s) }); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range kinds {
+		if !strings.Contains(strings.Join(said, "\n"), k.name+": ") {
+			t.Errorf("nothing was said of %s: %q", k.name, said)
+		}
+	}
+
+	pods, err := c.Client().CoreV1().Pods("").List(t.Context(), meta.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(pods.Items) != small.Pods {
+		t.Errorf("%d pods, want %d", len(pods.Items), small.Pods)
+	}
+	phases, reasons := map[core.PodPhase]int{}, map[string]int{}
+	for _, p := range pods.Items {
+		phases[p.Status.Phase]++
+		if len(p.Status.ContainerStatuses) != 3 || len(p.Status.InitContainerStatuses) != 1 || len(p.Status.Conditions) != 5 {
+			t.Errorf("status of %s is %v", p.Name, p.Status)
+		}
+		for _, s := range p.Status.ContainerStatuses {
+			if s.State.Waiting != nil {
+				reasons[s.State.Waiting.Reason]++
+			}
+		}
+	}
+	if want := map[core.PodPhase]int{core.PodRunning: 95, core.PodPending: 1, core.PodSucceeded: 4}; !reflect.DeepEqual(phases, want) {
+		t.Errorf("phases are %v, want %v", phases, want)
+	}
+	if want := map[string]int{"ImagePullBackOff": 1, "CrashLoopBackOff": 2}; !reflect.DeepEqual(reasons, want) {
+		t.Errorf("containers wait for %v, want %v", reasons, want)
+	}
+	slices, err := c.Client().DiscoveryV1().EndpointSlices("").List(t.Context(), meta.ListOptions{LabelSelector: "team"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(slices.Items) != small.Other {
+		t.Errorf("%d endpoint slices, want %d", len(slices.Items), small.Other)
+	}
+	for _, s := range slices.Items {
+		for _, p := range s.Ports {
+			if p.Name == nil || *p.Name == "" {
+				t.Errorf("endpoint slice %s has a port without a name", s.Name)
+			}
+		}
+	}
+
+	said = nil
+	if err := Load(t.Context(), c.Config(), small, func(s string) { said = append(said, s) }); err != nil || len(said) != 1 {
+		t.Errorf("the second load said %q, %v", said, err)
+	}
+	if err := Load(t.Context(), c.Config(), Size{Pods: 1, Nodes: 1}, nil); err == nil || !strings.Contains(err.Error(), small.String()) {
+		t.Errorf("a load of another size ended with %v", err)
+	}
+
+	t.Run("churn", func(t *testing.T) { churns(t, c) })
+}
+
+// churns holds that pods really change while Churn runs, and that what it says is
+// what it did.
+func churns(t *testing.T, c *testkube.Cluster) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	w, err := c.Client().CoreV1().Pods("").Watch(ctx, meta.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed, crashed, ready := 0, 0, 0
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for e := range w.ResultChan() {
+			p, ok := e.Object.(*core.Pod)
+			if !ok || e.Type != "MODIFIED" {
+				continue
+			}
+			changed++
+			up := 0
+			for _, s := range p.Status.ContainerStatuses {
+				if s.State.Running != nil {
+					up++
+				}
+			}
+			for _, k := range p.Status.Conditions {
+				if k.Type == core.PodReady && (k.Status == core.ConditionTrue) != (up == 3) {
+					t.Errorf("%s has %d running containers and is ready: %s", p.Name, up, k.Status)
+				}
+			}
+			if up == 3 {
+				ready++
+			} else {
+				crashed++
+			}
+			if crashed > 20 && ready > 20 {
+				cancel()
+				return
+			}
+		}
+	}()
+	timeout := time.AfterFunc(time.Minute, cancel)
+	defer timeout.Stop()
+	made, err := Churn(ctx, c.Config(), small, 500)
+	<-done
+	if err != nil || made < 40 || crashed <= 20 || ready <= 20 {
+		t.Errorf("%d updates, %v; seen %d, of them %d crashes and %d recoveries", made, err, changed, crashed, ready)
+	}
+
+	elsewhere := small
+	elsewhere.Pods, elsewhere.Other = 100_000, 7
+	if _, err := Churn(t.Context(), c.Config(), elsewhere, 1000); err == nil || !strings.Contains(err.Error(), "no fleet of") {
+		t.Errorf("pods that are not there changed: %v", err)
+	}
+}
+
+// Objects follow from their numbers alone, and differ.
+func TestSame(t *testing.T) {
+	for i := range 100 {
+		a, b := newPod(small, i), newPod(small, i)
+		if !reflect.DeepEqual(a, b) {
+			t.Fatalf("pod %d is not always the same", i)
+		}
+		if next := newPod(small, i+1); next.Name == a.Name || next.Status.PodIP == a.Status.PodIP {
+			t.Errorf("pods %d and %d are both %s, %s", i, i+1, a.Name, a.Status.PodIP)
+		}
+		if !reflect.DeepEqual(newSlice(small, i), newSlice(small, i)) || !reflect.DeepEqual(newNode(small, i), newNode(small, i)) {
+			t.Fatalf("endpoint slice or node %d is not always the same", i)
+		}
+	}
+}
+
+func TestBadSizes(t *testing.T) {
+	for _, s := range []Size{{Pods: -1}, {Nodes: -1}, {Other: -1}, {Pods: 1}} {
+		if err := Load(t.Context(), nil, s, nil); err == nil {
+			t.Errorf("%s loaded", s)
+		}
+		if _, err := Churn(t.Context(), nil, s, 1); err == nil {
+			t.Errorf("%s changed", s)
+		}
+	}
+	if _, err := Churn(t.Context(), nil, Size{Nodes: 1}, 1); err == nil {
+		t.Error("no pods changed")
+	}
+}
