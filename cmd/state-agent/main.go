@@ -56,6 +56,9 @@ func stateAgent(ctx context.Context, args []string) error {
 	for _, u := range telemetry.URLs() {
 		log.Info("Serving this program's own metrics and readiness", "url", u+"/metrics")
 	}
+	if err := cli.Settle(); err != nil {
+		log.Debug("Not all was done that keeps the program small", "err", err)
+	}
 	return run.Run(ctx, log, metrics.Task(), telemetry.Task(), agent.Task())
 }
 
