@@ -31,6 +31,7 @@ func Churn(ctx context.Context, config *rest.Config, size Size, perSecond int) (
 	if err != nil {
 		return 0, err
 	}
+	h := &herd{client, size, make([]memory, size.Pods)}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var made atomic.Int64
@@ -39,7 +40,7 @@ func Churn(ctx context.Context, config *rest.Config, size Size, perSecond int) (
 	for range writers {
 		all.Go(func() {
 			for i := range due {
-				if err := patiently(ctx, func() error { return change(ctx, client, size, i) }); err == nil {
+				if err := patiently(ctx, func() error { return h.change(ctx, i) }); err == nil {
 					made.Add(1)
 				} else if ctx.Err() == nil {
 					cancel(err)
@@ -82,21 +83,53 @@ func changing(r *rand.Rand, size Size) int {
 	}
 }
 
+// herd changes pods. It remembers what it has written, so that an update after the
+// first of a pod is one request.
+type herd struct {
+	client kubernetes.Interface
+	size   Size
+	pods   []memory
+}
+
+// memory is the status of a pod as it was last written, in protobuf; nil where it was
+// not read yet.
+type memory struct {
+	mu     sync.Mutex
+	status []byte
+}
+
 // change is one update of the i-th pod: where all its containers run one crashes,
-// otherwise all run again.
-func change(ctx context.Context, client kubernetes.Interface, size Size, i int) error {
-	namespace, name := podName(size, i)
-	pods := client.CoreV1().Pods(namespace)
-	p, err := pods.Get(ctx, name, meta.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("no fleet of %s was loaded here: %w", size, err)
-	}
-	if err != nil {
-		return err
+// otherwise all run again. The metadata is what the pod was made with, and a spec is
+// not needed: the API server takes nothing but the status and the metadata.
+func (h *herd) change(ctx context.Context, i int) error {
+	m := &h.pods[i]
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	namespace, name := podName(h.size, i)
+	pods := h.client.CoreV1().Pods(namespace)
+	p := &core.Pod{ObjectMeta: newPod(h.size, i).ObjectMeta}
+	if m.status == nil {
+		stored, err := pods.Get(ctx, name, meta.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return fmt.Errorf("no fleet of %s was loaded here: %w", h.size, err)
+		}
+		if err != nil {
+			return err
+		}
+		p.Status = stored.Status
+	} else if err := p.Status.Unmarshal(m.status); err != nil {
+		return fmt.Errorf("BUG: status of %s: %w", name, err)
 	}
 	advance(p, meta.Now().Rfc3339Copy())
-	_, err = pods.UpdateStatus(ctx, p, meta.UpdateOptions{})
-	return err
+	status, err := p.Status.Marshal()
+	if err != nil {
+		return fmt.Errorf("BUG: status of %s: %w", name, err)
+	}
+	if _, err := pods.UpdateStatus(ctx, p, meta.UpdateOptions{}); err != nil {
+		return err
+	}
+	m.status = status
+	return nil
 }
 
 // advance changes the status of a pod at the time now.

@@ -53,7 +53,9 @@ func TestLoad(t *testing.T) {
 		t.Errorf("%d pods, want %d", len(pods.Items), small.Pods)
 	}
 	phases, reasons := map[core.PodPhase]int{}, map[string]int{}
+	before := map[string]*core.Pod{}
 	for _, p := range pods.Items {
+		before[p.Name] = &p
 		phases[p.Status.Phase]++
 		if len(p.Status.ContainerStatuses) != 3 || len(p.Status.InitContainerStatuses) != 1 || len(p.Status.Conditions) != 5 {
 			t.Errorf("status of %s is %v", p.Name, p.Status)
@@ -93,12 +95,12 @@ func TestLoad(t *testing.T) {
 		t.Errorf("a load of another size ended with %v", err)
 	}
 
-	t.Run("churn", func(t *testing.T) { churns(t, c) })
+	t.Run("churn", func(t *testing.T) { churns(t, c, before) })
 }
 
 // churns holds that pods really change while Churn runs, and that what it says is
 // what it did.
-func churns(t *testing.T, c *testkube.Cluster) {
+func churns(t *testing.T, c *testkube.Cluster, before map[string]*core.Pod) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	w, err := c.Client().CoreV1().Pods("").Watch(ctx, meta.ListOptions{})
@@ -143,6 +145,23 @@ func churns(t *testing.T, c *testkube.Cluster) {
 	<-done
 	if err != nil || made < 40 || crashed <= 20 || ready <= 20 {
 		t.Errorf("%d updates, %v; seen %d, of them %d crashes and %d recoveries", made, err, changed, crashed, ready)
+	}
+
+	pods, err := c.Client().CoreV1().Pods("").List(t.Context(), meta.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range pods.Items {
+		b := before[p.Name]
+		if !reflect.DeepEqual(p.Labels, b.Labels) || !reflect.DeepEqual(p.Annotations, b.Annotations) || !reflect.DeepEqual(p.OwnerReferences, b.OwnerReferences) ||
+			p.UID != b.UID || !reflect.DeepEqual(p.Spec, b.Spec) {
+			t.Errorf("%s is\n%v\nand was\n%v", p.Name, p, b)
+		}
+		for i, s := range p.Status.ContainerStatuses {
+			if s.RestartCount < b.Status.ContainerStatuses[i].RestartCount {
+				t.Errorf("%s has %d restarts, and had %d", p.Name, s.RestartCount, b.Status.ContainerStatuses[i].RestartCount)
+			}
+		}
 	}
 
 	elsewhere := small
