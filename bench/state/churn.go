@@ -20,14 +20,14 @@ const agreeLimit = 2 * time.Minute
 
 // churn runs both programs side by side while pods change, and tells what each needed
 // from the moment that both showed all objects.
-func (o *options) churn(ctx context.Context, c *cluster, costs *[2]cost) (err error) {
+func (o *options) churn(ctx context.Context, c *cluster, wanted int, costs *[2]cost) (err error) {
 	var both [2]*process
 	for i, s := range o.subjects(c.kubeconfig) {
 		if both[i], err = s.start(ctx); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, both[i].Stop()) }()
-		if err := both[i].awaitAll(ctx, &cost{}); err != nil {
+		if err := both[i].awaitAll(ctx, wanted, &cost{}); err != nil {
 			return err
 		}
 	}

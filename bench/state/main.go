@@ -77,18 +77,19 @@ func (o *options) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, c.stop()) }()
 
+	wanted, err := c.objects(ctx)
+	if err != nil {
+		return err
+	}
 	var costs [2]cost
 	for i, s := range o.subjects(c.kubeconfig) {
-		if costs[i], err = s.measure(ctx, o.scrapes); err != nil {
+		if costs[i], err = s.measure(ctx, wanted, o.scrapes); err != nil {
 			return err
 		}
 		fmt.Printf("%s: %d series of %d objects shown after %s\n", costs[i].name, costs[i].series, costs[i].objects, costs[i].complete.Round(100*time.Millisecond))
 	}
-	if costs[0].objects != costs[1].objects {
-		return fmt.Errorf("they show different numbers of objects: %d and %d", costs[0].objects, costs[1].objects)
-	}
 	if o.during > 0 {
-		if err := o.churn(ctx, c, &costs); err != nil {
+		if err := o.churn(ctx, c, wanted, &costs); err != nil {
 			return err
 		}
 	}

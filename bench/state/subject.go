@@ -95,14 +95,14 @@ func (s *subject) start(ctx context.Context) (*process, error) {
 func (p *process) scrape() (agent.Page, error) { return agent.Scrape(p.client, p.request, &p.body) }
 
 // measure starts the program, waits until it shows everything, and scrapes it.
-func (s *subject) measure(ctx context.Context, scrapes int) (c cost, err error) {
+func (s *subject) measure(ctx context.Context, wanted, scrapes int) (c cost, err error) {
 	p, err := s.start(ctx)
 	if err != nil {
 		return c, err
 	}
 	defer func() { err = errors.Join(err, p.Stop()) }()
 	c.name = p.Name
-	if err := p.awaitAll(ctx, &c); err != nil {
+	if err := p.awaitAll(ctx, wanted, &c); err != nil {
 		return c, err
 	}
 	if c.peak, err = p.PeakRSS(); err != nil {
@@ -134,16 +134,13 @@ func (s *subject) measure(ctx context.Context, scrapes int) (c cost, err error) 
 	return c, err
 }
 
-// awaitAll scrapes until two answers in a row show the same number of objects,
-// and more than none. The time until the first of the two counts.
-func (p *process) awaitAll(ctx context.Context, c *cost) error {
+// awaitAll scrapes until an answer shows as many objects as there are.
+func (p *process) awaitAll(ctx context.Context, wanted int, c *cost) error {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
-	last := -1
 	for {
-		page, err := p.scrape()
-		if err == nil {
-			shown := time.Since(p.begun)
+		if page, err := p.scrape(); err == nil {
+			c.complete = time.Since(p.begun)
 			text, err := page.Text()
 			if err != nil {
 				return fmt.Errorf("%s: %w", p.Name, err)
@@ -151,15 +148,12 @@ func (p *process) awaitAll(ctx context.Context, c *cost) error {
 			if c.objects, c.series, err = count(text); err != nil {
 				return fmt.Errorf("%s: %w", p.Name, err)
 			}
-			if c.objects == last && last > 0 {
+			if c.objects >= wanted {
 				return nil
-			}
-			if c.objects != last {
-				c.complete, last = shown, c.objects
 			}
 		}
 		if err := pause(ctx, time.Second); err != nil {
-			return fmt.Errorf("%s does not show the objects: %w", p.Name, err)
+			return fmt.Errorf("%s shows %d objects of %d: %w", p.Name, c.objects, wanted, err)
 		}
 	}
 }

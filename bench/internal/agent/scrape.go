@@ -60,7 +60,7 @@ func Scrape(c *http.Client, r *http.Request, buf *bytes.Buffer) (Page, error) {
 }
 
 // maxText bounds an exposition once it is unpacked.
-const maxText = 256 << 20
+const maxText = 1 << 30
 
 // Text is the exposition, unpacked.
 func (p Page) Text() ([]byte, error) {
