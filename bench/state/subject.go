@@ -40,7 +40,6 @@ type cost struct {
 
 // subject is a program to measure.
 type subject struct {
-	name     string
 	path     string
 	args     []string
 	encoding string // that its scrapes ask for

@@ -48,7 +48,7 @@ func newNode(_ Size, i int) *core.Node {
 		NodeInfo: core.NodeSystemInfo{
 			MachineID: hex(r, 32), SystemUUID: string(uid("machine", i)), BootID: string(uid("boot", i)),
 			KernelVersion: "6.12.48-1.fleet", OSImage: "Fleet Linux 12", ContainerRuntimeVersion: "containerd://2.1.4",
-			KubeletVersion: "v1.36.3", KubeProxyVersion: "v1.36.3", OperatingSystem: "linux", Architecture: pick(i, "amd64", "arm64"),
+			KubeletVersion: "v1.36.3", OperatingSystem: "linux", Architecture: pick(i, "amd64", "arm64"),
 		},
 		DaemonEndpoints: core.NodeDaemonEndpoints{KubeletEndpoint: core.DaemonEndpoint{Port: 10250}},
 	}
