@@ -5,7 +5,9 @@ package containers
 import (
 	"bytes"
 	"fmt"
+	"hash/maphash"
 	"strconv"
+	"time"
 
 	"watchpost/internal/expo"
 )
@@ -15,24 +17,31 @@ import (
 // works on the text as it flows by: what is decided by a metric's name is decided
 // once for each name, a line is walked over once, and nothing is allocated for it.
 //
-// A Filter is for one source, whose texts go through it one after another; it is
-// not safe for concurrent use.
+// A Filter is for one source, whose texts go through it one after another. It is
+// not safe for concurrent use, apart from Explain.
 type Filter struct {
-	series    []seriesRule
-	labels    []labelRule
-	dropTimes bool
-	source    added // labels of every series
-	pods      Pods  // nil: there are none
+	rules  Rules
+	added  []string // the source's labels, as NewFilter was given them
+	series []seriesRule
+	labels []labelRule
+	times  Timestamps
+	source labelText // labels of every series
+	pods   Pods      // nil: there are none
+	now    func() time.Time
 
-	verdicts map[string]*verdict // by metric name
+	format   expo.Format
+	verdicts map[string]*verdict // by the name as it stands in the text
+	cached   int                 // about how many bytes they hold
 	last     *verdict
-	lastName []byte
-	header   []byte // lines of the family that none of whose samples was kept yet
-	family   []byte // that it belongs to
-	line     int    // of the text, for errors
-	spans    []span
-	scratch  []byte
-	merged   merged
+	line     int   // of the text, for errors
+	ended    bool  // "# EOF" was there
+	oldest   int64 // ms since 1970; samples with an older timestamp are stale
+
+	family family
+	pod    podMemo
+	spans  []span
+	in     []byte // the text as it is read, reused
+	out    []byte // what is left of it, reused
 
 	// Counts since the Filter was made.
 	Counts
@@ -42,82 +51,109 @@ type Filter struct {
 type Counts struct {
 	SeriesIn, SeriesOut uint64
 	BytesIn, BytesOut   uint64
+	Stale               uint64   // series left out because their timestamp was too old
 	PodUnknown          uint64   // series that name a pod which nobody knows
-	Clashes             uint64   // series left out because labels that were dropped made them equal to another
-	Dropped             []uint64 // series, by the index of the rule in Rules.Series
+	Clashes             uint64   // series left out because label rules made them equal to another
+	Dropped             []uint64 // series, by the index of the rule in Origins
 }
 
 // Pods knows the labels of pods.
 type Pods interface {
 	// Labels are those of a pod, rendered; nil where it is not known. The names
-	// are as the text has them, and only to be read.
+	// are as the text has them, and only to be read during the call.
 	Labels(namespace, name []byte) *PodLabels
 	// Adds tells whether a label of that name may be among them.
 	Adds(label string) bool
 }
 
 // PodLabels are labels of a pod as they are put on its series.
-type PodLabels struct{ added }
+type PodLabels struct{ labelText }
 
-// added are rendered labels that are put on series.
-type added struct {
+// NewPodLabels renders labels; pairs are names and values in turn. A label without
+// a value is left out, as it is the same as none.
+func NewPodLabels(pairs ...string) *PodLabels { return &PodLabels{renderLabels(pairs)} }
+
+// labelText are rendered labels that are put on series.
+type labelText struct {
 	text  []byte   // `,a="x",b="y"`
 	names []string // in order
-	parts [][]byte // of text, one for each name
 }
 
-// NewPodLabels renders labels; pairs are names and values in turn.
-func NewPodLabels(pairs ...string) *PodLabels {
-	var l PodLabels
+func renderLabels(pairs []string) (l labelText) {
 	for i := 0; i+1 < len(pairs); i += 2 {
-		l.add(pairs[i], pairs[i+1])
+		if pairs[i+1] == "" {
+			continue
+		}
+		l.names = append(l.names, pairs[i])
+		l.text = append(append(append(l.text, ','), pairs[i]...), '=', '"')
+		l.text = append(expo.AppendLabelValue(l.text, pairs[i+1]), '"')
 	}
-	return &l
+	return l
 }
 
-func (a *added) add(name, value string) {
-	part := append([]byte{','}, name...)
-	part = append(expo.AppendLabelValue(append(part, '=', '"'), value), '"')
-	a.names, a.parts, a.text = append(a.names, name), append(a.parts, part), append(a.text, part...)
-}
-
-// value is that of a label, rendered, and whether it is among them.
-func (a *added) value(name []byte) (value []byte, found bool) {
-	for i, n := range a.names {
-		if n == string(name) {
-			part := a.parts[i]
-			return part[len(n)+3 : len(part)-1], true
+func (l *labelText) has(name string) bool {
+	for _, n := range l.names {
+		if n == name {
+			return true
 		}
 	}
-	return nil, false
+	return false
 }
 
-// NewFilter makes a Filter. source are the labels for every series, names and
-// values in turn; pods may be nil. The error names the rule that is wrong.
+// NewFilter makes a Filter. source are labels for every series, names and values
+// in turn; pods may be nil. The error names the rule that is wrong.
 func NewFilter(r Rules, pods Pods, source ...string) (*Filter, error) {
 	series, labels, err := r.compile()
 	if err != nil {
 		return nil, err
 	}
-	f := &Filter{series: series, labels: labels, dropTimes: r.DropTimestamps, pods: pods, verdicts: make(map[string]*verdict)}
+	f := &Filter{rules: r, added: source, series: series, labels: labels, times: r.timestamps(), pods: pods, now: time.Now, verdicts: make(map[string]*verdict)}
 	f.Dropped = make([]uint64, len(series))
-	f.source = NewPodLabels(source...).added
+	f.family.merged.seed = maphash.MakeSeed()
+	all := append(r.static(), source...)
+	f.source = renderLabels(all)
+	for i, name := range f.source.names {
+		switch {
+		case !validLabel(name):
+			return nil, fmt.Errorf("%q is not the name of a label", name)
+		case indexOf(f.source.names[:i], name) >= 0:
+			return nil, fmt.Errorf("label %s is given twice: by the rules and by the source", name)
+		case pods != nil && pods.Adds(name):
+			return nil, fmt.Errorf("label %s is given twice: for all series, and by their pods", name)
+		}
+	}
 	return f, nil
 }
 
-// Begin says that a new text comes.
-func (f *Filter) Begin() {
-	f.header, f.family, f.lastName, f.last, f.line = f.header[:0], f.family[:0], f.lastName[:0], nil, 0
-	f.merged.reset()
+// Origins tell for each rule that can drop a series where it was read, in the
+// order in which they are asked.
+func (f *Filter) Origins() []string {
+	origins := make([]string, len(f.series))
+	for i := range f.series {
+		origins[i] = f.series[i].Origin
+	}
+	return origins
 }
 
-// Append filters the whole lines at the beginning of text and appends what is
-// left of them to dst. It returns how many bytes of text it took; what remains is
-// a line without its end, to be given again with more. The error quotes a line
-// that is not exposition text; dst then has what stands before it.
-func (f *Filter) Append(dst, text []byte) (_ []byte, taken int, err error) {
-	begun := len(dst)
-	for {
+// Ended tells whether the last text had its "# EOF". The line itself is not passed
+// on: it stands at the end of what may be several texts together, and whoever
+// writes them knows where that is.
+func (f *Filter) Ended() bool { return f.ended }
+
+// begin makes ready for a new text.
+func (f *Filter) begin(format expo.Format) {
+	f.format, f.last, f.line, f.ended = format, nil, 0, false
+	f.family.reset()
+	f.pod.known = false
+	f.oldest = f.now().Add(-f.rules.maxAge()).UnixMilli()
+}
+
+// lines filters the whole lines at the beginning of text and appends what is left
+// of them to dst, until that is longer than most. It returns how many bytes of text
+// it took. The error quotes the line that is not exposition text; dst then has what
+// stands before it.
+func (f *Filter) lines(dst, text []byte, most int) (_ []byte, taken int, err error) {
+	for len(dst) < most {
 		end := bytes.IndexByte(text[taken:], '\n')
 		if end < 0 {
 			break
@@ -127,23 +163,22 @@ func (f *Filter) Append(dst, text []byte) (_ []byte, taken int, err error) {
 		}
 		taken += end + 1
 	}
-	f.BytesIn += uint64(taken)
-	f.BytesOut += uint64(len(dst) - begun)
 	return dst, taken, err
 }
 
-// End appends what is still held back at the end of a text, whose last line may
-// lack its newline.
-func (f *Filter) End(dst, rest []byte) ([]byte, error) {
-	begun := len(dst)
-	var err error
+// end filters the last line, which may lack its newline, and appends what was held
+// back until the end of the text.
+func (f *Filter) end(dst, rest []byte) ([]byte, error) {
 	if len(rest) > 0 {
-		dst, err = f.append(dst, rest)
-		f.BytesIn += uint64(len(rest))
+		var err error
+		if dst, err = f.append(dst, rest); err != nil {
+			return dst, err
+		}
 	}
-	dst = f.endFamily(dst)
-	f.BytesOut += uint64(len(dst) - begun)
-	return dst, err
+	if f.format == expo.OpenMetrics && !f.ended {
+		return dst, fmt.Errorf("after line %d: the text ends without # EOF: it was cut", f.line)
+	}
+	return f.endFamily(dst), nil
 }
 
 // append filters one line.
@@ -152,62 +187,55 @@ func (f *Filter) append(dst, line []byte) ([]byte, error) {
 	if len(line) == 0 {
 		return dst, nil
 	}
+	if f.ended {
+		return dst, f.wrong(line, "text behind # EOF")
+	}
 	if line[0] == '#' {
 		return f.comment(dst, line)
 	}
-	v, at := f.last, len(f.lastName)
-	if v == nil || len(line) <= at || line[at] != '{' && line[at] != ' ' || string(line[:at]) != string(f.lastName) {
-		at = nameEnd(line)
-		if at == 0 {
-			return f.odd(dst, line)
-		}
-		v = f.verdict(line[:at])
-	}
-	f.SeriesIn++
-	if v.rule >= 0 && len(v.asked) == 0 && !v.keep { // Fast path: nothing of the line matters.
-		f.Dropped[v.rule]++
-		return dst, nil
-	}
-	s, end := f.walk(v, line, at)
-	if s == nil {
+	v, at := f.name(line)
+	if v == nil {
 		return f.odd(dst, line)
 	}
-	if !f.keeps(v, s, line, end) {
+	if v != f.last {
+		dst = f.turn(dst, v)
+	}
+	if v.dropsAll() { // Fast path: nothing of the line matters.
+		f.dropped(v.rule)
 		return dst, nil
 	}
-	return f.write(dst, v, s, line, at, end)
-}
-
-// nameEnd is the length of the metric's name that the line begins with.
-func nameEnd(line []byte) int {
-	for i, c := range line {
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' && i > 0 || c == '_' || c == ':') {
-			return i
+	if printable(line) {
+		if s, end := f.walk(v, line, at); s != nil {
+			if rest, problem := f.rest(line, end); problem == "" {
+				return f.sample(dst, v, s, line, at, end, rest)
+			}
 		}
 	}
-	return 0
+	return f.odd(dst, line)
 }
 
-// comment takes a line that begins with #. The header of a family waits for the
-// first of its samples that is kept.
-func (f *Filter) comment(dst, line []byte) ([]byte, error) {
-	l, problem := expo.ParseLine(line)
-	if problem != "" {
-		return dst, f.wrong(line, problem)
+// sample decides on a series whose parts are known.
+func (f *Filter) sample(dst []byte, v *verdict, s *shape, line []byte, at, end int, rest rest) ([]byte, error) {
+	if len(v.asked) > 0 {
+		if rule, keep := f.keeps(v, s, line, rest); !keep {
+			f.dropped(rule)
+			return dst, nil
+		}
 	}
-	switch l.Kind {
-	case expo.Help, expo.TypeLine, expo.Unit:
-	case expo.End:
-		return dst, nil // whoever joins several texts writes the end
-	default:
+	f.SeriesIn++
+	if rest.stale {
+		f.Stale++
+		f.family.drop()
 		return dst, nil
 	}
-	if string(l.Name) != string(f.family) {
-		dst = f.endFamily(dst)
-		f.family = append(f.family[:0], l.Name...)
-	}
-	f.header = append(append(f.header, line...), '\n')
-	return dst, nil
+	return f.write(dst, v, s, line, at, end, rest)
+}
+
+// dropped counts a series that a rule drops.
+func (f *Filter) dropped(rule int) {
+	f.SeriesIn++
+	f.Dropped[rule]++
+	f.family.drop()
 }
 
 // wrong is the error of a line that cannot be read.
@@ -218,4 +246,13 @@ func (f *Filter) wrong(line []byte, problem string) error {
 		quoted += "…"
 	}
 	return fmt.Errorf("line %d: %s in %s", f.line, problem, quoted)
+}
+
+func indexOf(names []string, name string) int {
+	for i, n := range names {
+		if n == name {
+			return i
+		}
+	}
+	return -1
 }

@@ -2,8 +2,10 @@ package containers
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/maphash"
 	"slices"
-	"strconv"
+	"unicode/utf8"
 
 	"watchpost/internal/expo"
 )
@@ -11,44 +13,95 @@ import (
 // verdict is what the rules say of all series of one name, as far as the name
 // alone tells.
 type verdict struct {
-	name  string
-	asked []int // rules to ask of each series before rule, by their index
-	rule  int   // decides where none of these fits; -1: none does, it is kept
-	keep  bool  // what rule says
+	token  string // the name as it stands in the text: a quoted one with `{"` before it
+	name   string
+	quoted bool
+	asked  []int // rules to ask of each series before rule, by their index
+	rule   int   // decides where none of these fits; -1: none does, it is kept
+	keep   bool  // what rule says
 
-	labels []*labelRule // for series of this name
+	labels []*labelRule // for series of this name; any of them may make series equal
 	sum    bool
-	shapes []*shape // the last one used first
+	hash   uint64 // of the name
+	shapes []*shape
 }
 
-// maxVerdicts and maxShapes bound what is remembered of names and of label names,
-// which come from outside.
+// dropsAll tells that no series of the name is kept, whatever its labels are.
+func (v *verdict) dropsAll() bool { return !v.keep && len(v.asked) == 0 }
+
+// What is remembered of names and of label names, which come from outside, is
+// bounded: by number for the shapes of a name, by bytes for all together.
 const (
-	maxVerdicts = 20_000
-	maxShapes   = 8
-	maxLabels   = 64 // in a line that is taken as it stands
+	maxCached = 4 << 20
+	maxShapes = 8
+	maxKept   = 4096 // bytes of a shape or name that is remembered
 )
 
-// verdict finds or makes the verdict on a name.
-func (f *Filter) verdict(name []byte) *verdict {
-	v := f.verdicts[string(name)]
-	if v == nil {
-		if len(f.verdicts) >= maxVerdicts {
-			clear(f.verdicts)
-		}
-		v = f.judge(string(name))
-		f.verdicts[v.name] = v
+// name finds the metric's name that the line begins with: its verdict, and where it
+// ends. There is none in a line that is not written as client libraries do.
+func (f *Filter) name(line []byte) (v *verdict, at int) {
+	if v = f.last; v != nil && endsAt(line, len(v.token), v.quoted) && string(line[:len(v.token)]) == v.token {
+		return v, len(v.token)
 	}
-	f.last, f.lastName = v, append(f.lastName[:0], name...)
-	return v
+	quoted := len(line) > 1 && line[0] == '{' && line[1] == '"'
+	if quoted {
+		at = 2 + closing(line[2:]) + 1
+	} else {
+		at = nameEnd(line)
+	}
+	if at < 1 || !endsAt(line, at, quoted) {
+		return nil, 0
+	}
+	if v = f.verdicts[string(line[:at])]; v != nil {
+		return v, at
+	}
+	v = &verdict{token: string(line[:at]), quoted: quoted}
+	if v.name = v.token; quoted {
+		v.name = expo.Unescape(line[2 : at-1])
+	}
+	f.judge(v)
+	f.remember(at + 200)
+	if at <= maxKept {
+		f.verdicts[v.token] = v
+	}
+	return v, at
+}
+
+// endsAt tells whether a name may end there.
+func endsAt(line []byte, at int, quoted bool) bool {
+	if at >= len(line) {
+		return false
+	}
+	if quoted {
+		return line[at] == ',' || line[at] == '}'
+	}
+	return line[at] == '{' || line[at] == ' '
+}
+
+// nameEnd is the length of the metric's name that the line begins with.
+func nameEnd(line []byte) int {
+	for i, c := range line {
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' && i > 0 || c == '_' || c == ':') {
+			return i
+		}
+	}
+	return len(line)
+}
+
+// remember counts what is remembered, and forgets all where it is too much.
+func (f *Filter) remember(bytes int) {
+	if f.cached += bytes; f.cached > maxCached {
+		clear(f.verdicts)
+		f.cached = bytes
+	}
 }
 
 // judge asks the rules about a name.
-func (f *Filter) judge(name string) *verdict {
-	v := &verdict{name: name, rule: -1, keep: true}
+func (f *Filter) judge(v *verdict) {
+	v.rule, v.keep, v.hash = -1, true, maphash.String(f.family.merged.seed, v.name)
 	for i := range f.series {
 		r := &f.series[i]
-		if !r.match(name) {
+		if !r.match(v.name) {
 			continue
 		}
 		if len(r.labels) == 0 && r.value == nil {
@@ -58,12 +111,11 @@ func (f *Filter) judge(name string) *verdict {
 		v.asked = append(v.asked, i)
 	}
 	for i := range f.labels {
-		if r := &f.labels[i]; r.match(name) {
+		if r := &f.labels[i]; r.match(v.name) {
 			v.labels = append(v.labels, r)
 			v.sum = v.sum || r.Sum
 		}
 	}
-	return v
 }
 
 // shape is the names of the labels of a line, in order, with what is to be done
@@ -72,16 +124,17 @@ type shape struct {
 	labels         []shapeLabel
 	pod, namespace int     // where these are, or -1
 	asked          [][]int // for each rule of the verdict's: where its labels are, or -1
-	changed        bool    // a label is dropped or renamed
-	clash          bool    // a label has the name of one that is added
-	merges         bool    // labels that are dropped may make series equal
+	changed        bool    // a label is dropped or renamed, or has the name of one that is added
 }
 
 type shapeLabel struct {
 	name  string
-	begin string // `name="`, with the comma before it where it is not the first
+	begin string // all up to its value: `{name="` or `,name="`
 	drop  bool
+	added bool   // a label of its name is added
 	as    string // its new name, or the old one
+	write string // `,as="`
+	hash  uint64 // of as
 }
 
 // span is where a label's value is in a line.
@@ -92,49 +145,58 @@ type span struct{ begin, end int }
 // A line that is not written as client libraries do has no shape.
 func (f *Filter) walk(v *verdict, line []byte, at int) (s *shape, end int) {
 	for i, s := range v.shapes {
-		if end, ok := f.fits(s, line, at); ok {
+		if end := f.fits(s, v, line, at); end > 0 {
 			if i > 0 {
 				v.shapes[0], v.shapes[i] = v.shapes[i], v.shapes[0]
 			}
 			return s, end
 		}
 	}
-	s, ok := f.newShape(v, line, at)
-	if !ok {
+	s, size := f.newShape(v, line, at)
+	if s == nil {
 		return nil, 0
 	}
-	if len(v.shapes) >= maxShapes {
-		v.shapes = v.shapes[:maxShapes-1]
-	}
-	v.shapes = slices.Insert(v.shapes, 0, s)
-	end, ok = f.fits(s, line, at)
-	if !ok {
+	if end = f.fits(s, v, line, at); end <= 0 {
 		return nil, 0
+	}
+	if size <= maxKept {
+		f.remember(4 * size)
+		v.shapes = slices.Insert(v.shapes[:min(len(v.shapes), maxShapes-1)], 0, s)
 	}
 	return s, end
 }
 
-// fits tells whether a line has the shape, and finds its values.
-func (f *Filter) fits(s *shape, line []byte, at int) (end int, ok bool) {
-	f.spans = f.spans[:0]
-	if line[at] == ' ' {
-		return at, len(s.labels) == 0
-	}
-	at++
+// fits finds the values of the labels of a line that has the shape, and where they
+// end; -1 where it has not.
+func (f *Filter) fits(s *shape, v *verdict, line []byte, at int) (end int) {
+	spans := f.spans[:0]
 	for i := range s.labels {
 		begin := s.labels[i].begin
-		if len(line)-at < len(begin) || string(line[at:at+len(begin)]) != begin {
-			return 0, false
+		if len(line)-at <= len(begin) || string(line[at:at+len(begin)]) != begin {
+			return -1
 		}
 		at += len(begin)
-		n := closing(line[at:])
-		if n < 0 {
-			return 0, false
+		n := 0
+		if line[at] != '"' {
+			if n = closing(line[at:]); n < 0 {
+				return -1
+			}
 		}
-		f.spans = append(f.spans, span{at, at + n})
+		spans = append(spans, span{at, at + n})
 		at += n + 1
 	}
-	return at, at+1 < len(line) && line[at] == '}' && line[at+1] == ' '
+	f.spans = spans
+	switch {
+	case at+1 >= len(line):
+		return -1
+	case len(s.labels) == 0 && !v.quoted:
+		if line[at] != ' ' {
+			return -1
+		}
+	case line[at] != '}' || line[at+1] != ' ':
+		return -1
+	}
+	return at
 }
 
 // closing is where the quote is that ends a value, or -1.
@@ -156,32 +218,43 @@ func escaped(b []byte) bool {
 	return (len(b)-len(bytes.TrimRight(b, `\`)))%2 == 1
 }
 
-// newShape reads the names of the labels of a line.
-func (f *Filter) newShape(v *verdict, line []byte, at int) (*shape, bool) {
-	s := &shape{pod: -1, namespace: -1}
-	for before := ""; line[at] == '{' && at+1 < len(line) && line[at+1] != '}' || before != ""; before = "," {
-		at++
-		equals := bytes.IndexByte(line[at:], '=')
-		if equals <= 0 || at+equals+2 >= len(line) || line[at+equals+1] != '"' || len(s.labels) == maxLabels {
-			return nil, false
+// newShape reads the names of the labels of a line; size is how long they are.
+func (f *Filter) newShape(v *verdict, line []byte, at int) (s *shape, size int) {
+	s = &shape{pod: -1, namespace: -1}
+	for at < len(line) && line[at] != '}' && line[at] != ' ' {
+		begun := at
+		name, n := labelName(line[at+1:])
+		at += 1 + n
+		if n == 0 || !bytes.HasPrefix(line[at:], []byte(`="`)) {
+			return nil, 0
 		}
-		name := string(line[at : at+equals])
-		if !validLabel(name) {
-			return nil, false
+		at += 2
+		s.labels = append(s.labels, shapeLabel{name: name, begin: string(line[begun:at]), as: name})
+		size += 100 + at - begun
+		end := closing(line[at:])
+		if end < 0 {
+			return nil, 0
 		}
-		s.labels = append(s.labels, shapeLabel{name: name, begin: before + name + `="`, as: name})
-		at += equals + 2
-		n := closing(line[at:])
-		if n < 0 || at+n+1 >= len(line) {
-			return nil, false
-		}
-		at += n + 1
-		if line[at] != ',' {
-			break
-		}
+		at += end + 1
 	}
 	f.shapeRules(v, s)
-	return s, true
+	return s, size
+}
+
+// labelName is the name of the label that b begins with, and how many bytes it
+// takes there, with the quotes that it may have; 0 where there is none.
+func labelName(b []byte) (name string, n int) {
+	if len(b) > 0 && b[0] == '"' {
+		if n = closing(b[1:]); n <= 0 {
+			return "", 0
+		}
+		return expo.Unescape(b[1 : 1+n]), n + 2
+	}
+	n = nameEnd(b)
+	if bytes.IndexByte(b[:n], ':') >= 0 {
+		return "", 0
+	}
+	return string(b[:n]), n
 }
 
 // shapeRules looks up where the labels are that rules ask for, and what becomes
@@ -198,111 +271,188 @@ func (f *Filter) shapeRules(v *verdict, s *shape) {
 		}
 		s.asked = append(s.asked, places)
 	}
+	for _, r := range v.labels {
+		r.apply(s.labels)
+	}
 	for i := range s.labels {
 		l := &s.labels[i]
-		for _, r := range v.labels {
-			l.drop = l.drop || slices.Contains(r.Drop, l.as) || len(r.Keep) > 0 && !slices.Contains(r.Keep, l.as) && l.as != "pod" && l.as != "namespace"
-			if as, ok := r.Rename[l.as]; ok {
-				l.as = as
-			}
+		l.added = f.source.has(l.as) || f.pods != nil && f.pods.Adds(l.as)
+		l.hash = maphash.String(f.family.merged.seed, l.as)
+		l.write = "," + l.as + `="`
+		if !validLabel(l.as) {
+			l.write = `,"` + string(expo.AppendLabelValue(nil, l.as)) + `"="`
 		}
-		s.merges = s.merges || l.drop
-		s.changed = s.changed || l.drop || l.as != l.name
-		_, own := f.source.value([]byte(l.as))
-		s.clash = s.clash || own || f.pods != nil && f.pods.Adds(l.as)
+		s.changed = s.changed || l.drop || l.added || l.as != l.name
 	}
 }
 
-// keeps asks the rules that depend on more than the name.
-func (f *Filter) keeps(v *verdict, s *shape, line []byte, end int) bool {
+// keeps asks the rules that depend on more than the name. rule is the one that
+// decided, or -1.
+func (f *Filter) keeps(v *verdict, s *shape, line []byte, rest rest) (rule int, keep bool) {
 	for i, rule := range v.asked {
-		if r := &f.series[rule]; f.applies(r, s.asked[i], line, end) {
-			if !r.Keep {
-				f.Dropped[rule]++
-			}
-			return r.Keep
+		if r := &f.series[rule]; f.applies(r, s.asked[i], line, rest) {
+			return rule, r.Keep
 		}
 	}
-	if !v.keep {
-		f.Dropped[v.rule]++
-	}
-	return v.keep
+	return v.rule, v.keep
 }
 
 // applies tells whether a series fits the conditions of a rule.
-func (f *Filter) applies(r *seriesRule, places []int, line []byte, end int) bool {
-	for i, m := range r.labels {
+func (f *Filter) applies(r *seriesRule, places []int, line []byte, rest rest) bool {
+	for i := range r.labels {
 		var value []byte
 		if p := places[i]; p >= 0 {
 			value = line[f.spans[p].begin:f.spans[p].end]
 		}
-		if !m.fits(value) {
+		if !r.labels[i].fits(value) {
 			return false
 		}
 	}
-	if r.value == nil {
-		return true
-	}
-	value, _, _ := bytes.Cut(afterLabels(line, end), []byte{' '})
-	if string(value) == string(r.value) {
-		return true
-	}
-	number, err := strconv.ParseFloat(string(value), 64)
-	return err == nil && number == r.number
+	return r.value == nil || r.hasValue(rest.text[:rest.value])
 }
 
-// afterLabels is the value of a line and what follows it.
-func afterLabels(line []byte, end int) []byte {
-	if line[end] == '}' {
-		end++
+// printable tells whether all bytes are ASCII and none is a control character.
+func printable(b []byte) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	// Of a byte below 0x20 the subtraction leaves the highest bit set, and of one
+	// above 0x7f that bit is there to begin with.
+	var odd uint64
+	for ; len(b) >= 32; b = b[32:] {
+		w0, w1 := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+		w2, w3 := binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])
+		odd |= (w0 - 0x20*ones) | w0 | (w1 - 0x20*ones) | w1 | (w2 - 0x20*ones) | w2 | (w3 - 0x20*ones) | w3
 	}
-	return line[end+1:]
+	for ; len(b) >= 8; b = b[8:] {
+		w := binary.LittleEndian.Uint64(b)
+		odd |= (w - 0x20*ones) | w
+	}
+	for _, c := range b {
+		odd |= uint64(c-0x20) | uint64(c)
+	}
+	return odd&highs == 0
 }
 
 // odd takes a line that is not written as client libraries do: with blanks between
-// its parts, a comma behind the last label, or not exposition text at all.
+// its parts, a comma behind the last label, characters beyond ASCII, or not
+// exposition text at all.
 func (f *Filter) odd(dst, line []byte) ([]byte, error) {
-	l, problem := expo.ParseLine(line)
+	if problem := badBytes(line); problem != "" {
+		return dst, f.wrong(line, problem)
+	}
+	plain := bytes.TrimLeft(bytes.TrimRight(line, " \t\r"), " \t")
+	if len(plain) == 0 {
+		return dst, nil
+	}
+	if plain[0] == '#' {
+		return f.comment(dst, plain)
+	}
+	plain, problem := canonical(plain)
 	if problem != "" {
 		return dst, f.wrong(line, problem)
 	}
-	if l.Kind != expo.Sample {
-		return dst, nil // blanks only
+	v, at := f.name(plain)
+	if v == nil {
+		return dst, f.wrong(line, "no metric name")
 	}
-	plain := append(f.scratch[:0], l.Name...)
-	plain = append(plain, '{')
-	labels := 0
-	for name, value := range l.Pairs {
-		if labels > 0 {
-			plain = append(plain, ',')
-		}
-		labels++
-		plain = append(append(plain, name...), '=', '"')
-		plain = append(append(plain, value...), '"')
+	dst = f.turn(dst, v)
+	if v.dropsAll() {
+		f.dropped(v.rule)
+		return dst, nil
 	}
-	plain = append(append(plain, '}', ' '), l.Value...)
-	if len(l.Rest) > 0 {
-		plain = append(append(plain, ' '), l.Rest...)
-	}
-	f.scratch = plain
-	switch {
-	case !expo.ValidName(string(l.Name)):
-		return dst, f.wrong(line, "a metric name outside of the classic characters")
-	case labels > maxLabels:
-		return dst, f.wrong(line, "more than "+strconv.Itoa(maxLabels)+" labels")
-	case bytes.Equal(plain, line):
+	s, end := f.walk(v, plain, at)
+	if s == nil {
 		return dst, f.wrong(line, "labels that cannot be read")
 	}
-	if check, problem := expo.ParseLine(plain); problem != "" || countPairs(&check) != labels {
-		return dst, f.wrong(line, "labels that cannot be read")
+	rest, problem := f.rest(plain, end)
+	if problem != "" {
+		return dst, f.wrong(line, problem)
 	}
-	f.line--
-	return f.append(dst, slices.Clone(plain))
+	return f.sample(dst, v, s, plain, at, end, rest)
 }
 
-func countPairs(l *expo.Line) (n int) {
-	for range l.Pairs {
-		n++
+// badBytes tells what bytes in a line no parser would take.
+func badBytes(line []byte) (problem string) {
+	switch {
+	case bytes.IndexByte(line, 0) >= 0:
+		return "a zero byte"
+	case !utf8.Valid(line):
+		return "text that is not UTF-8"
 	}
-	return n
+	return ""
 }
+
+// canonical writes a line as client libraries do. It does not check numbers.
+func canonical(b []byte) (plain []byte, problem string) {
+	n := nameEnd(b)
+	name, b := b[:n], blanks(b[n:])
+	var quoted, labels []byte
+	if len(b) > 0 && b[0] == '{' {
+		b = blanks(b[1:])
+		for len(b) > 0 && b[0] != '}' {
+			label, n := labelName(b)
+			if n == 0 {
+				return nil, "no label name"
+			}
+			token := b[:n]
+			b = blanks(b[n:])
+			if len(b) > 0 && token[0] == '"' && (b[0] == ',' || b[0] == '}') {
+				if len(name) > 0 || quoted != nil {
+					return nil, "two metric names"
+				}
+				if quoted = token; expo.ValidName(label) {
+					name = []byte(label)
+				}
+			} else {
+				if len(b) == 0 || b[0] != '=' {
+					return nil, "no = after a label name"
+				}
+				if b = blanks(b[1:]); len(b) == 0 || b[0] != '"' {
+					return nil, "no quote before a label value"
+				}
+				end := closing(b[1:])
+				if end < 0 {
+					return nil, "no quote after a label value"
+				}
+				if validLabel(label) {
+					token = []byte(label)
+				}
+				labels = append(append(append(labels, ','), token...), '=')
+				labels = append(labels, b[:end+2]...)
+				b = blanks(b[end+2:])
+			}
+			if len(b) > 0 && b[0] == ',' {
+				b = blanks(b[1:])
+			}
+		}
+		if len(b) == 0 {
+			return nil, "no closing brace"
+		}
+		b = blanks(b[1:])
+	}
+	switch {
+	case len(name) > 0 && len(labels) > 0:
+		labels[0] = '{'
+		plain = append(append(append(plain, name...), labels...), '}')
+	case len(name) > 0:
+		plain = append(plain, name...)
+	case quoted != nil:
+		plain = append(append(append(append(plain, '{'), quoted...), labels...), '}')
+	default:
+		return nil, "no metric name"
+	}
+	value := b
+	if i := bytes.IndexAny(b, " \t"); i >= 0 {
+		value, b = b[:i], blanks(b[i:])
+	} else {
+		b = nil
+	}
+	if len(value) == 0 {
+		return nil, "no value"
+	}
+	if plain = append(append(plain, ' '), value...); len(b) > 0 {
+		plain = append(append(plain, ' '), b...)
+	}
+	return plain, ""
+}
+
+func blanks(b []byte) []byte { return bytes.TrimLeft(b, " \t") }

@@ -7,22 +7,24 @@ import (
 	"strings"
 )
 
-// Profile is a set of rules by its name: "none" passes everything on, "default"
-// leaves out what kube-prometheus does, "lean" what kube-prometheus-stack does.
-// Both leave out the samples' own timestamps, so that series end when their
-// container does.
-func Profile(name string) (Rules, error) {
+// profileRules are the rules of a profile.
+func profileRules(name string) ([]SeriesRule, error) {
+	if name == "" {
+		name = "none"
+	}
 	series, found := profiles[name]
 	if !found {
-		return Rules{}, fmt.Errorf("no profile %q: there are %s", name, strings.Join(slices.Sorted(maps.Keys(profiles)), ", "))
+		return nil, fmt.Errorf("no profile is called %q: there are %s", name, strings.Join(slices.Sorted(maps.Keys(profiles)), ", "))
 	}
-	r := Rules{Series: slices.Clone(series), DropTimestamps: name != "none"}
-	for i := range r.Series {
-		r.Series[i].Origin = fmt.Sprintf("profile %s, rule %d", name, i+1)
+	series = slices.Clone(series)
+	for i := range series {
+		series[i].Origin = fmt.Sprintf("profile %s, rule %d", name, i+1)
 	}
-	return r, nil
+	return series, nil
 }
 
+// profiles are the rules that the common installations give to Prometheus, as of
+// the versions that docs/filter.md names.
 var profiles = map[string][]SeriesRule{
 	"none": nil,
 	"default": {

@@ -4,174 +4,148 @@ import (
 	"bytes"
 	"hash/maphash"
 	"slices"
-	"strconv"
-
-	"watchpost/internal/expo"
 )
 
-// write appends a line that is kept, with its labels as they shall be.
-func (f *Filter) write(dst []byte, v *verdict, s *shape, line []byte, at, end int) ([]byte, error) {
+// write appends a series that is kept, with its labels as they shall be.
+func (f *Filter) write(dst []byte, v *verdict, s *shape, line []byte, at, end int, rest rest) ([]byte, error) {
 	pod := f.podOf(s, line)
-	rest := afterLabels(line, end)
-	if v.sum {
-		f.scratch = f.identity(f.scratch[:0], s, line, at, end, pod)
-		if problem := f.merged.add(f.scratch, rest); problem != "" {
+	if len(v.labels) > 0 {
+		m := &f.family.merged
+		hash := f.hash(v, s, line, pod)
+		if v.sum {
+			value, _ := parseFloat(rest.text[:rest.value])
+			i, isNew, problem := m.place(hash)
+			if problem != "" {
+				return dst, f.wrong(line, problem)
+			}
+			if isNew {
+				m.names = f.identity(m.names, v, s, line, at, end, pod)
+				m.sums[i].end = len(m.names)
+			}
+			m.sums[i].value += value
+			return dst, nil
+		}
+		again, problem := m.again(hash)
+		if problem != "" {
 			return dst, f.wrong(line, problem)
 		}
-		return dst, nil
-	}
-	dst = append(dst, f.header...)
-	f.header = f.header[:0]
-	begun := len(dst)
-	dst = f.identity(dst, s, line, at, end, pod)
-	if s.merges && f.merged.again(dst[begun:]) {
-		f.Clashes++
-		return dst[:begun], nil
-	}
-	f.SeriesOut++
-	if f.dropTimes {
-		if i := bytes.IndexByte(rest, ' '); i >= 0 {
-			rest = rest[:i]
+		if again {
+			f.Clashes++
+			return dst, nil
 		}
 	}
-	dst = append(append(dst, ' '), rest...)
+	if len(f.family.header) > 0 {
+		dst = f.family.show(dst)
+	}
+	f.SeriesOut++
+	dst = f.identity(dst, v, s, line, at, end, pod)
+	dst = append(dst, ' ')
+	if f.times == Drop {
+		dst = append(append(dst, rest.text[:rest.value]...), rest.text[rest.time:]...)
+	} else {
+		dst = append(dst, rest.text...)
+	}
 	return append(dst, '\n'), nil
+}
+
+// podMemo is the pod of the line before: lines of a pod mostly stand together.
+type podMemo struct {
+	known           bool
+	namespace, name []byte
+	labels          *PodLabels
 }
 
 // podOf are the labels of the pod that a series is about, or nil.
 func (f *Filter) podOf(s *shape, line []byte) *PodLabels {
-	if f.pods == nil || s.pod < 0 || s.namespace < 0 {
+	if f.pods == nil || s.pod < 0 {
 		return nil
 	}
-	name, namespace := f.spans[s.pod], f.spans[s.namespace]
-	if name.begin == name.end {
+	var namespace []byte
+	name := line[f.spans[s.pod].begin:f.spans[s.pod].end]
+	if len(name) == 0 {
 		return nil
 	}
-	pod := f.pods.Labels(line[namespace.begin:namespace.end], line[name.begin:name.end])
-	if pod == nil {
+	if s.namespace >= 0 {
+		namespace = line[f.spans[s.namespace].begin:f.spans[s.namespace].end]
+	}
+	m := &f.pod
+	if !m.known || !bytes.Equal(m.name, name) || !bytes.Equal(m.namespace, namespace) {
+		m.known, m.name, m.namespace = true, append(m.name[:0], name...), append(m.namespace[:0], namespace...)
+		m.labels = f.pods.Labels(namespace, name)
+	}
+	if m.labels == nil {
 		f.PodUnknown++
 	}
-	return pod
+	return m.labels
 }
 
 // identity appends the name of a line and its labels as they shall be: its own,
 // then the source's and the pod's.
-func (f *Filter) identity(dst []byte, s *shape, line []byte, at, end int, pod *PodLabels) []byte {
+func (f *Filter) identity(dst []byte, v *verdict, s *shape, line []byte, at, end int, pod *PodLabels) []byte {
 	open := len(dst) + at // where the opening brace is to be
-	switch {
-	case len(s.labels) == 0:
-		dst = append(dst, line[:at]...)
-	case !s.changed && !s.clash: // Fast path: the line as it stands.
+	if !s.changed {       // Fast path: the line as it stands.
 		dst = append(dst, line[:end]...)
-	default:
+	} else {
 		dst = append(dst, line[:at]...)
 		for i := range s.labels {
 			l := &s.labels[i]
 			value := line[f.spans[i].begin:f.spans[i].end]
-			name := l.as
-			if !l.drop && s.clash {
-				name = f.resolve(s, name, value, pod)
+			switch {
+			case l.drop:
+				continue
+			case l.added && (f.source.has(l.as) || pod != nil && pod.has(l.as)):
+				if len(value) == 0 {
+					continue // no label, for Prometheus
+				}
+				dst = append(append(append(dst, ','), exported(s, l.as)...), '=', '"')
+			default:
+				dst = append(dst, l.write...)
 			}
-			if !l.drop && name != "" {
-				dst = append(append(append(dst, ','), name...), '=', '"')
-				dst = append(append(dst, value...), '"')
-			}
+			dst = append(append(dst, value...), '"')
 		}
 	}
 	dst = append(dst, f.source.text...)
 	if pod != nil {
 		dst = append(dst, pod.text...)
 	}
-	if len(dst) > open {
+	switch {
+	case v.quoted:
+		dst = append(dst, '}')
+	case len(dst) > open:
 		dst[open] = '{' // instead of the first comma
 		dst = append(dst, '}')
 	}
 	return dst
 }
 
-// resolve is the name under which a label stays beside one of that name that is
-// added: none where both say the same, else with "exported_" before it, as
-// Prometheus has it.
-func (f *Filter) resolve(s *shape, name string, value []byte, pod *PodLabels) string {
-	ours, clash := f.source.value([]byte(name))
-	if !clash && pod != nil {
-		ours, clash = pod.value([]byte(name))
-	}
-	switch {
-	case !clash:
-		return name
-	case bytes.Equal(ours, value):
-		return ""
-	}
+// exported is the name under which a label stays beside one of its name that is
+// added, as Prometheus has it.
+func exported(s *shape, name string) string {
 	for {
 		name = "exported_" + name
-		if !slices.ContainsFunc(s.labels, func(l shapeLabel) bool { return l.as == name }) {
+		if !slices.ContainsFunc(s.labels, func(l shapeLabel) bool { return l.as == name && !l.drop }) {
 			return name
 		}
 	}
 }
 
-// merged looks after series that dropped labels make equal, within one family.
-type merged struct {
-	seed    maphash.Seed
-	written map[uint64]struct{} // identities
-	sums    []sum
-	places  map[string]int // in sums, by identity
-}
-
-type sum struct {
-	identity string
-	value    float64
-}
-
-// again tells whether a series was there before.
-func (m *merged) again(identity []byte) bool {
-	if m.written == nil {
-		m.seed, m.written = maphash.MakeSeed(), make(map[uint64]struct{})
-	}
-	h := maphash.Bytes(m.seed, identity)
-	_, found := m.written[h]
-	m.written[h] = struct{}{}
-	return found
-}
-
-// add adds a sample to those of the same series.
-func (m *merged) add(identity, rest []byte) (problem string) {
-	value, _, _ := bytes.Cut(rest, []byte{' '})
-	v, err := strconv.ParseFloat(string(value), 64)
-	if err != nil {
-		return "no number"
-	}
-	if i, found := m.places[string(identity)]; found {
-		m.sums[i].value += v
-		return ""
-	}
-	if m.places == nil {
-		m.places = make(map[string]int)
-	}
-	m.places[string(identity)] = len(m.sums)
-	m.sums = append(m.sums, sum{string(identity), v})
-	return ""
-}
-
-// reset forgets all.
-func (m *merged) reset() {
-	clear(m.written)
-	clear(m.places)
-	m.sums = m.sums[:0]
-}
-
-// endFamily appends the sums of the family that ends.
-func (f *Filter) endFamily(dst []byte) []byte {
-	if len(f.merged.sums) > 0 {
-		dst = append(dst, f.header...)
-		for _, s := range f.merged.sums {
-			f.SeriesOut++
-			dst = append(append(dst, s.identity...), ' ')
-			dst = append(expo.AppendFloat(dst, s.value), '\n')
+// hash is of a series as it is passed on. It does not depend on the order of the
+// labels, nor on those that are empty, which are the same as none.
+func (f *Filter) hash(v *verdict, s *shape, line []byte, pod *PodLabels) uint64 {
+	h := v.hash
+	for i := range s.labels {
+		if l := &s.labels[i]; !l.drop && f.spans[i].begin < f.spans[i].end {
+			h += mix(l.hash, maphash.Bytes(f.family.merged.seed, line[f.spans[i].begin:f.spans[i].end]))
 		}
 	}
-	f.header = f.header[:0]
-	f.merged.reset()
-	return dst
+	if pod != nil {
+		h += mix(0, maphash.Bytes(f.family.merged.seed, pod.text))
+	}
+	return h
+}
+
+// mix makes one number of two such that neither their sum nor their order tells.
+func mix(a, b uint64) uint64 {
+	h := (a ^ b>>32 ^ b<<32) * 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
+	return (h ^ h>>29 ^ b) * 0xbf58476d1ce4e5b9   // a multiplier of splitmix64
 }
