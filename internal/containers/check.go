@@ -9,7 +9,7 @@ import (
 
 // visit goes over the series of a text as Copy does, without passing them on. A
 // line that cannot be read ends it with an error.
-func (f *Filter) visit(format expo.Format, text []byte, take func(v *verdict, s *shape, line []byte, at, end int, rest rest)) error {
+func (f *Filter) visit(format expo.Format, text []byte, take func(*series)) error {
 	f.begin(format)
 	for raw := range bytes.Lines(text) {
 		f.line++
@@ -32,15 +32,14 @@ func (f *Filter) visit(format expo.Format, text []byte, take func(v *verdict, s 
 		if v == nil {
 			return f.wrong(raw, "no metric name")
 		}
-		s, end := f.walk(v, line, at)
-		if s == nil {
+		x := series{v: v, line: line, at: at}
+		if !f.walk(&x) {
 			return f.wrong(raw, "labels that cannot be read")
 		}
-		rest, problem := f.rest(line, end)
-		if problem != "" {
+		if problem := f.rest(&x); problem != "" {
 			return f.wrong(raw, problem)
 		}
-		take(v, s, line, at, end, rest)
+		take(&x)
 	}
 	return nil
 }
@@ -55,22 +54,22 @@ func Check(rules Rules, format expo.Format, text []byte) error {
 	}
 	seen := make(map[uint64]string) // the series that became it, by what a series becomes
 	var clash error
-	err = f.visit(format, text, func(v *verdict, s *shape, line []byte, at, end int, rest rest) {
-		if len(v.labels) == 0 || v.sum || clash != nil {
+	err = f.visit(format, text, func(x *series) {
+		if len(x.v.labels) == 0 || x.v.sum || clash != nil {
 			return
 		}
-		if _, keep := f.keeps(v, s, line, rest); !keep {
+		if _, keep := f.keeps(x); !keep {
 			return
 		}
-		hash := f.hash(v, s, line, nil)
-		series := seriesText(v, line, end)
+		hash := f.hash(x, nil)
+		text := x.String()
 		first, taken := seen[hash]
 		if !taken {
-			seen[hash] = series
-		} else if first != series {
-			out := f.identity(nil, v, s, line, at, end, nil)
+			seen[hash] = text
+		} else if first != text {
+			out := f.identity(nil, x, nil)
 			clash = fmt.Errorf("%s: it would make one series of two: %s and %s would both be %s; keep a label that tells them apart, or let the rule sum them up (sum: true)",
-				f.culprit(v, first, series), first, series, out)
+				f.culprit(x.v, first, text), first, text, out)
 		}
 	})
 	if err != nil {
@@ -84,10 +83,10 @@ func (f *Filter) culprit(v *verdict, first, second string) (origin string) {
 	for i, rule := range v.labels {
 		origin = rule.Origin
 		part := &verdict{token: v.token, name: v.name, quoted: v.quoted, hash: v.hash, labels: v.labels[:i+1]}
-		hash := func(series string) uint64 {
-			line := []byte(series + " 0")
-			s, _ := f.walk(part, line, len(v.token))
-			return f.hash(part, s, line, nil)
+		hash := func(text string) uint64 {
+			x := series{v: part, line: []byte(text + " 0"), at: len(v.token)}
+			f.walk(&x)
+			return f.hash(&x, nil)
 		}
 		if hash(first) == hash(second) {
 			break
@@ -96,10 +95,11 @@ func (f *Filter) culprit(v *verdict, first, second string) (origin string) {
 	return origin
 }
 
-// seriesText is the name and the labels of a line.
-func seriesText(v *verdict, line []byte, end int) string {
-	if line[end] == '}' {
+// String is the name and the labels of a series, as they stand in the line.
+func (x *series) String() string {
+	end := x.end
+	if x.line[end] == '}' {
 		end++
 	}
-	return string(line[:end])
+	return string(x.line[:end])
 }

@@ -31,51 +31,51 @@ func (f *Filter) Explain(format expo.Format, text []byte, metric Pattern, most i
 	}
 	g.now = f.now
 	var told []Explanation
-	err = g.visit(format, text, func(v *verdict, s *shape, line []byte, at, end int, rest rest) {
-		if len(told) < most && match(v.name) {
-			told = append(told, g.explain(v, s, line, at, end, rest))
+	err = g.visit(format, text, func(x *series) {
+		if len(told) < most && match(x.v.name) {
+			told = append(told, g.explain(x))
 		}
 	})
 	return told, err
 }
 
-func (f *Filter) explain(v *verdict, s *shape, line []byte, at, end int, rest rest) Explanation {
-	e := Explanation{Series: seriesText(v, line, end), Why: "no rule fits it"}
-	rule, keep := f.keeps(v, s, line, rest)
+func (f *Filter) explain(x *series) Explanation {
+	e := Explanation{Series: x.String(), Why: "no rule fits it"}
+	rule, keep := f.keeps(x)
 	if e.Kept = keep; rule >= 0 {
 		r := &f.series[rule]
-		e.Rule, e.Why = r.Origin, f.conditions(r, s, line, rest)
+		e.Rule, e.Why = r.Origin, x.conditions(r)
 	}
-	if keep && rest.stale {
+	if keep && x.stale {
 		e.Kept, e.Rule = false, "timestamps: honour"
-		e.Why = fmt.Sprintf("its timestamp %s is older than %s", rest.text[rest.value+1:rest.time], f.rules.maxAge())
+		e.Why = fmt.Sprintf("its timestamp %s is older than %s", x.text[x.valueEnd+1:x.timeEnd], f.rules.maxAge())
 	}
 	if !e.Kept {
 		return e
 	}
-	pod := f.podOf(s, line)
-	e.Output = string(f.identity(nil, v, s, line, at, end, pod))
-	e.Labels = f.changes(v, s, pod)
+	pod := f.podOf(x)
+	e.Output = string(f.identity(nil, x, pod))
+	e.Labels = f.changes(x.v, x.s, pod)
 	return e
 }
 
 // conditions tells what of a rule a series fits.
-func (f *Filter) conditions(r *seriesRule, s *shape, line []byte, rest rest) string {
+func (x *series) conditions(r *seriesRule) string {
 	var fits []string
 	if r.Metric != "" {
 		fits = append(fits, fmt.Sprintf("the name fits %q", string(r.Metric)))
 	}
 	for _, m := range r.labels {
 		value := ""
-		for i, l := range s.labels {
+		for i, l := range x.s.labels {
 			if l.name == m.label {
-				value = expo.Unescape(line[f.spans[i].begin:f.spans[i].end])
+				value = expo.Unescape(x.value(i))
 			}
 		}
 		fits = append(fits, fmt.Sprintf("%s=%q fits %q", m.label, value, r.Where[m.label]))
 	}
 	if r.value != nil {
-		fits = append(fits, fmt.Sprintf("the value %s is %s", rest.text[:rest.value], r.Value))
+		fits = append(fits, fmt.Sprintf("the value %s is %s", x.number(), r.Value))
 	}
 	if len(fits) == 0 {
 		return "the rule is for all series"

@@ -38,8 +38,9 @@ type Filter struct {
 	oldest   int64 // ms since 1970; samples with an older timestamp are stale
 
 	family family
-	pod    podMemo
-	spans  []span
+	blocks blocks
+	one    series // the line's, reused
+	texts  int    // begun so far
 	in     []byte // the text as it is read, reused
 	out    []byte // what is left of it, reused
 
@@ -144,7 +145,8 @@ func (f *Filter) Ended() bool { return f.ended }
 func (f *Filter) begin(format expo.Format) {
 	f.format, f.last, f.line, f.ended = format, nil, 0, false
 	f.family.reset()
-	f.pod.known = false
+	f.blocks.begin()
+	f.texts++
 	f.oldest = f.now().Add(-f.rules.maxAge()).UnixMilli()
 }
 
@@ -204,31 +206,31 @@ func (f *Filter) append(dst, line []byte) ([]byte, error) {
 		f.dropped(v.rule)
 		return dst, nil
 	}
-	if printable(line) {
-		if s, end := f.walk(v, line, at); s != nil {
-			if rest, problem := f.rest(line, end); problem == "" {
-				return f.sample(dst, v, s, line, at, end, rest)
-			}
+	x := &f.one
+	x.v, x.line, x.at, x.block = v, line, at, nil
+	if f.recognise(x) || printable(line) && f.walk(x) {
+		if f.rest(x) == "" {
+			return f.sample(dst, x)
 		}
 	}
 	return f.odd(dst, line)
 }
 
 // sample decides on a series whose parts are known.
-func (f *Filter) sample(dst []byte, v *verdict, s *shape, line []byte, at, end int, rest rest) ([]byte, error) {
-	if len(v.asked) > 0 {
-		if rule, keep := f.keeps(v, s, line, rest); !keep {
+func (f *Filter) sample(dst []byte, x *series) ([]byte, error) {
+	if len(x.v.asked) > 0 {
+		if rule, keep := f.keeps(x); !keep {
 			f.dropped(rule)
 			return dst, nil
 		}
 	}
 	f.SeriesIn++
-	if rest.stale {
+	if x.stale {
 		f.Stale++
 		f.family.drop()
 		return dst, nil
 	}
-	return f.write(dst, v, s, line, at, end, rest)
+	return f.write(dst, x)
 }
 
 // dropped counts a series that a rule drops.

@@ -45,7 +45,11 @@ func (f *Filter) name(line []byte) (v *verdict, at int) {
 	}
 	quoted := len(line) > 1 && line[0] == '{' && line[1] == '"'
 	if quoted {
-		at = 2 + closing(line[2:]) + 1
+		n := closing(line[2:])
+		if n < 0 {
+			return nil, 0
+		}
+		at = 2 + n + 1
 	} else {
 		at = nameEnd(line)
 	}
@@ -92,6 +96,7 @@ func nameEnd(line []byte) int {
 func (f *Filter) remember(bytes int) {
 	if f.cached += bytes; f.cached > maxCached {
 		clear(f.verdicts)
+		f.blocks.forget()
 		f.cached = bytes
 	}
 }
@@ -122,6 +127,7 @@ func (f *Filter) judge(v *verdict) {
 // about each. Lines of one family mostly have the same.
 type shape struct {
 	labels         []shapeLabel
+	layout         *layout // nil where the shape is not remembered
 	pod, namespace int     // where these are, or -1
 	asked          [][]int // for each rule of the verdict's: where its labels are, or -1
 	changed        bool    // a label is dropped or renamed, or has the name of one that is added
@@ -137,66 +143,108 @@ type shapeLabel struct {
 	hash  uint64 // of as
 }
 
-// span is where a label's value is in a line.
-type span struct{ begin, end int }
+// series is one line with a sample, taken apart.
+type series struct {
+	v     *verdict
+	s     *shape
+	line  []byte
+	at    int    // where the name ends
+	end   int    // where the labels end: at the closing brace, or at the blank where there is none
+	spans []span // of the labels' values
+	own   []span // memory for spans
+	block *block // the labels, if they are remembered
+	rest
+}
 
-// walk finds the shape of a line and, in f.spans, the values of its labels. end is
-// where the labels end: at the closing brace, or at the blank where there is none.
-// A line that is not written as client libraries do has no shape.
-func (f *Filter) walk(v *verdict, line []byte, at int) (s *shape, end int) {
+// span is where a label's value is, behind the name.
+type span struct{ begin, end int32 }
+
+// value is that of a label, still escaped.
+func (x *series) value(i int) []byte {
+	s := x.spans[i]
+	return x.line[x.at+int(s.begin) : x.at+int(s.end)]
+}
+
+// recognise tells whether the labels of a line are those that were expected, and
+// takes them as they were found the last time.
+func (f *Filter) recognise(x *series) bool {
+	if x.v.quoted { // its characters were not looked at
+		return false
+	}
+	b := f.blocks.expected(x.line[x.at:])
+	if b == nil {
+		return false
+	}
+	x.end = x.at + len(b.text) - 1
+	for _, s := range x.v.shapes {
+		if s.layout == b.layout {
+			if !printable(x.line[x.end:]) {
+				return false
+			}
+			x.s, x.spans, x.block = s, b.spans, b
+			return true
+		}
+	}
+	return false
+}
+
+// walk finds the shape of a line and the values of its labels. A line that is not
+// written as client libraries do has no shape.
+func (f *Filter) walk(x *series) bool {
+	v := x.v
 	for i, s := range v.shapes {
-		if end := f.fits(s, v, line, at); end > 0 {
+		if x.fits(s) {
 			if i > 0 {
 				v.shapes[0], v.shapes[i] = v.shapes[i], v.shapes[0]
 			}
-			return s, end
+			x.block = f.blocks.found(x)
+			return true
 		}
 	}
-	s, size := f.newShape(v, line, at)
-	if s == nil {
-		return nil, 0
-	}
-	if end = f.fits(s, v, line, at); end <= 0 {
-		return nil, 0
+	s, size := f.newShape(v, x.line, x.at)
+	if s == nil || !x.fits(s) {
+		return false
 	}
 	if size <= maxKept {
 		f.remember(4 * size)
+		s.layout = f.blocks.layoutOf(s)
 		v.shapes = slices.Insert(v.shapes[:min(len(v.shapes), maxShapes-1)], 0, s)
 	}
-	return s, end
+	return true
 }
 
-// fits finds the values of the labels of a line that has the shape, and where they
-// end; -1 where it has not.
-func (f *Filter) fits(s *shape, v *verdict, line []byte, at int) (end int) {
-	spans := f.spans[:0]
+// fits finds the values of the labels of a line, and where they end, if it has the
+// shape.
+func (x *series) fits(s *shape) bool {
+	labels := x.line[x.at:]
+	at, spans := 0, x.own[:0]
 	for i := range s.labels {
 		begin := s.labels[i].begin
-		if len(line)-at <= len(begin) || string(line[at:at+len(begin)]) != begin {
-			return -1
+		if len(labels)-at <= len(begin) || string(labels[at:at+len(begin)]) != begin {
+			return false
 		}
 		at += len(begin)
 		n := 0
-		if line[at] != '"' {
-			if n = closing(line[at:]); n < 0 {
-				return -1
+		if labels[at] != '"' {
+			if n = closing(labels[at:]); n < 0 {
+				return false
 			}
 		}
-		spans = append(spans, span{at, at + n})
+		spans = append(spans, span{int32(at), int32(at + n)})
 		at += n + 1
 	}
-	f.spans = spans
 	switch {
-	case at+1 >= len(line):
-		return -1
-	case len(s.labels) == 0 && !v.quoted:
-		if line[at] != ' ' {
-			return -1
+	case at+1 >= len(labels):
+		return false
+	case len(s.labels) == 0 && !x.v.quoted:
+		if labels[at] != ' ' {
+			return false
 		}
-	case line[at] != '}' || line[at+1] != ' ':
-		return -1
+	case labels[at] != '}' || labels[at+1] != ' ':
+		return false
 	}
-	return at
+	x.s, x.spans, x.own, x.end = s, spans, spans, x.at+at
+	return true
 }
 
 // closing is where the quote is that ends a value, or -1.
@@ -288,27 +336,28 @@ func (f *Filter) shapeRules(v *verdict, s *shape) {
 
 // keeps asks the rules that depend on more than the name. rule is the one that
 // decided, or -1.
-func (f *Filter) keeps(v *verdict, s *shape, line []byte, rest rest) (rule int, keep bool) {
-	for i, rule := range v.asked {
-		if r := &f.series[rule]; f.applies(r, s.asked[i], line, rest) {
+func (f *Filter) keeps(x *series) (rule int, keep bool) {
+	for i, rule := range x.v.asked {
+		if r := &f.series[rule]; x.applies(r, x.s.asked[i]) {
 			return rule, r.Keep
 		}
 	}
-	return v.rule, v.keep
+	return x.v.rule, x.v.keep
 }
 
-// applies tells whether a series fits the conditions of a rule.
-func (f *Filter) applies(r *seriesRule, places []int, line []byte, rest rest) bool {
+// applies tells whether a series fits the conditions of a rule, whose labels are at
+// these places.
+func (x *series) applies(r *seriesRule, places []int) bool {
 	for i := range r.labels {
 		var value []byte
 		if p := places[i]; p >= 0 {
-			value = line[f.spans[p].begin:f.spans[p].end]
+			value = x.value(p)
 		}
 		if !r.labels[i].fits(value) {
 			return false
 		}
 	}
-	return r.value == nil || r.hasValue(rest.text[:rest.value])
+	return r.value == nil || r.hasValue(x.number())
 }
 
 // printable tells whether all bytes are ASCII and none is a control character.
@@ -359,15 +408,15 @@ func (f *Filter) odd(dst, line []byte) ([]byte, error) {
 		f.dropped(v.rule)
 		return dst, nil
 	}
-	s, end := f.walk(v, plain, at)
-	if s == nil {
+	x := &f.one
+	x.v, x.line, x.at, x.block = v, plain, at, nil
+	if !f.walk(x) {
 		return dst, f.wrong(line, "labels that cannot be read")
 	}
-	rest, problem := f.rest(plain, end)
-	if problem != "" {
+	if problem := f.rest(x); problem != "" {
 		return dst, f.wrong(line, problem)
 	}
-	return f.sample(dst, v, s, plain, at, end, rest)
+	return f.sample(dst, x)
 }
 
 // badBytes tells what bytes in a line no parser would take.

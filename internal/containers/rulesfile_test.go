@@ -120,12 +120,12 @@ func TestCheck(t *testing.T) {
 	for rules, want := range map[string]string{
 		"":                                    "",
 		"label-rules: [{metric: a, drop: y}]": `rules.yml:1: it would make one series of two: a{x="2",y="1"} and a{x="2",y="2"} would both be a{x="2"}; keep a label that tells them apart, or let the rule sum them up (sum: true)`,
-		"label-rules: [{metric: a, drop: x, sum: true}]":                                   "",
-		"series: [{drop: a, where: {y: '2'}}]\nlabel-rules: [{metric: a, drop: y}]":        "",
-		"label-rules:\n- {metric: b, rename: {x: z}}\n- {metric: b, drop: z}":              `rules.yml:3: it would make one series of two: b{x="1"} and b{x="2"} would both be b;`,
+		"label-rules: [{metric: a, drop: x, sum: true}]":                                              "",
+		"series: [{drop: a, where: {y: '2'}}]\nlabel-rules: [{metric: a, drop: y}]":                   "",
+		"label-rules:\n- {metric: b, rename: {x: z}}\n- {metric: b, drop: z}":                         `rules.yml:3: it would make one series of two: b{x="1"} and b{x="2"} would both be b;`,
 		"label-rules:\n- {metric: b, drop: x}\n- {metric: b, drop: y}\n- {metric: b, rename: {x: y}}": `rules.yml:2: it would`,
-		"label-rules:\n- {metric: a, drop: x, sum: true}\n- {metric: b, keep: y}":          `rules.yml:3: it would`,
-		"label-rules:\n- {metric: a, rename: {x: y}}":                                      `rules.yml:2: it would make one series of two: a{x="2",y="1"} and a{x="2",y="2"} would both be a{y="2"};`,
+		"label-rules:\n- {metric: a, drop: x, sum: true}\n- {metric: b, keep: y}":                     `rules.yml:3: it would`,
+		"label-rules:\n- {metric: a, rename: {x: y}}":                                                 `rules.yml:2: it would make one series of two: a{x="2",y="1"} and a{x="2",y="2"} would both be a{y="2"};`,
 	} {
 		err := Check(rulesOf(t, rules), expo.Text, text)
 		if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), want) {

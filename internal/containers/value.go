@@ -12,62 +12,67 @@ import (
 
 // rest is what stands behind the labels of a sample.
 type rest struct {
-	text  []byte // all of it
-	value int    // where the value ends
-	time  int    // where the timestamp ends; value, where there is none
-	stale bool   // the timestamp is older than it may be
+	text     []byte // all of it
+	valueEnd int
+	timeEnd  int  // of the timestamp; valueEnd, where there is none
+	stale    bool // the timestamp is older than it may be
 }
 
-// rest reads what stands behind the labels, which end at end. It takes no more and
-// no less than Prometheus' parser does.
-func (f *Filter) rest(line []byte, end int) (r rest, problem string) {
-	if line[end] == '}' {
-		end++
+// number is the value as it is written.
+func (r *rest) number() []byte { return r.text[:r.valueEnd] }
+
+// rest reads what stands behind the labels. It takes no more and no less than
+// Prometheus' parser does.
+func (f *Filter) rest(x *series) (problem string) {
+	b := x.line[x.end+1:]
+	if x.line[x.end] == '}' {
+		b = b[1:]
 	}
-	b := line[end+1:]
 	n := number(b)
 	if n == 0 { // NaN, +Inf, or no number
 		n = wordEnd(b)
 		if _, ok := parseFloat(b[:n]); !ok {
-			return r, "a value that is not a number"
+			return "a value that is not a number"
 		}
 	}
-	r = rest{text: b, value: n, time: n}
+	r := &x.rest
+	r.text, r.valueEnd, r.timeEnd, r.stale = b, n, n, false
 	if n == len(b) {
-		return r, ""
+		return ""
+	}
+	if f.times != Honour && f.format != expo.OpenMetrics && digits(b[n+1:]) { // Fast path: it need not be known.
+		r.timeEnd = len(b)
+		return ""
 	}
 	if len(b) > n+1 && b[n+1] != '#' {
-		r.time = n + 1 + wordEnd(b[n+1:])
-		if problem = f.timestamp(&r); problem != "" {
-			return r, problem
+		r.timeEnd = n + 1 + wordEnd(b[n+1:])
+		if problem = f.timestamp(r); problem != "" {
+			return problem
 		}
 	}
 	switch {
-	case r.time == len(b):
-		return r, ""
+	case r.timeEnd == len(b):
+		return ""
 	case f.format != expo.OpenMetrics:
-		return r, "text behind the value"
-	case !exemplar(b[r.time:]):
-		return r, "an exemplar that cannot be read"
+		return "text behind the value"
+	case !exemplar(b[r.timeEnd:]):
+		return "an exemplar that cannot be read"
 	}
-	return r, ""
+	return ""
 }
 
 // timestamp checks the timestamp of a sample, in ms or, in OpenMetrics, in s, and
 // how old it is.
 func (f *Filter) timestamp(r *rest) (problem string) {
-	t := r.text[r.value+1 : r.time]
+	t := r.text[r.valueEnd+1 : r.timeEnd]
 	var ms int64
-	switch {
-	case f.format == expo.OpenMetrics:
+	if f.format == expo.OpenMetrics {
 		seconds, ok := parseFloat(t)
 		if !ok || math.IsNaN(seconds) || math.IsInf(seconds, 0) {
 			return "a timestamp that is not a number"
 		}
 		ms = int64(seconds * 1000)
-	case f.times != Honour && digits(t): // Fast path: it need not be known.
-		return ""
-	default:
+	} else {
 		var err error
 		if ms, err = strconv.ParseInt(string(t), 10, 64); err != nil || t[0] < '0' {
 			return "a timestamp that is not a whole number"

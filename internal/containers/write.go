@@ -1,25 +1,24 @@
 package containers
 
 import (
-	"bytes"
 	"hash/maphash"
 	"slices"
 )
 
 // write appends a series that is kept, with its labels as they shall be.
-func (f *Filter) write(dst []byte, v *verdict, s *shape, line []byte, at, end int, rest rest) ([]byte, error) {
-	pod := f.podOf(s, line)
-	if len(v.labels) > 0 {
+func (f *Filter) write(dst []byte, x *series) ([]byte, error) {
+	pod := f.podOf(x)
+	if len(x.v.labels) > 0 {
 		m := &f.family.merged
-		hash := f.hash(v, s, line, pod)
-		if v.sum {
-			value, _ := parseFloat(rest.text[:rest.value])
+		hash := f.hash(x, pod)
+		if x.v.sum {
+			value, _ := parseFloat(x.number())
 			i, isNew, problem := m.place(hash)
 			if problem != "" {
-				return dst, f.wrong(line, problem)
+				return dst, f.wrong(x.line, problem)
 			}
 			if isNew {
-				m.names = f.identity(m.names, v, s, line, at, end, pod)
+				m.names = f.identity(m.names, x, pod)
 				m.sums[i].end = len(m.names)
 			}
 			m.sums[i].value += value
@@ -27,7 +26,7 @@ func (f *Filter) write(dst []byte, v *verdict, s *shape, line []byte, at, end in
 		}
 		again, problem := m.again(hash)
 		if problem != "" {
-			return dst, f.wrong(line, problem)
+			return dst, f.wrong(x.line, problem)
 		}
 		if again {
 			f.Clashes++
@@ -38,58 +37,54 @@ func (f *Filter) write(dst []byte, v *verdict, s *shape, line []byte, at, end in
 		dst = f.family.show(dst)
 	}
 	f.SeriesOut++
-	dst = f.identity(dst, v, s, line, at, end, pod)
+	dst = f.identity(dst, x, pod)
 	dst = append(dst, ' ')
 	if f.times == Drop {
-		dst = append(append(dst, rest.text[:rest.value]...), rest.text[rest.time:]...)
+		dst = append(append(dst, x.number()...), x.text[x.timeEnd:]...)
 	} else {
-		dst = append(dst, rest.text...)
+		dst = append(dst, x.text...)
 	}
 	return append(dst, '\n'), nil
 }
 
-// podMemo is the pod of the line before: lines of a pod mostly stand together.
-type podMemo struct {
-	known           bool
-	namespace, name []byte
-	labels          *PodLabels
-}
-
 // podOf are the labels of the pod that a series is about, or nil.
-func (f *Filter) podOf(s *shape, line []byte) *PodLabels {
-	if f.pods == nil || s.pod < 0 {
+func (f *Filter) podOf(x *series) (pod *PodLabels) {
+	if f.pods == nil || x.s.pod < 0 {
 		return nil
 	}
-	var namespace []byte
-	name := line[f.spans[s.pod].begin:f.spans[s.pod].end]
+	name := x.value(x.s.pod)
 	if len(name) == 0 {
 		return nil
 	}
-	if s.namespace >= 0 {
-		namespace = line[f.spans[s.namespace].begin:f.spans[s.namespace].end]
+	b := x.block
+	if b != nil && b.looked == f.texts { // Fast path: the metric before had it too.
+		pod = b.pod
+	} else {
+		var namespace []byte
+		if x.s.namespace >= 0 {
+			namespace = x.value(x.s.namespace)
+		}
+		if pod = f.pods.Labels(namespace, name); b != nil {
+			b.pod, b.looked = pod, f.texts
+		}
 	}
-	m := &f.pod
-	if !m.known || !bytes.Equal(m.name, name) || !bytes.Equal(m.namespace, namespace) {
-		m.known, m.name, m.namespace = true, append(m.name[:0], name...), append(m.namespace[:0], namespace...)
-		m.labels = f.pods.Labels(namespace, name)
-	}
-	if m.labels == nil {
+	if pod == nil {
 		f.PodUnknown++
 	}
-	return m.labels
+	return pod
 }
 
 // identity appends the name of a line and its labels as they shall be: its own,
 // then the source's and the pod's.
-func (f *Filter) identity(dst []byte, v *verdict, s *shape, line []byte, at, end int, pod *PodLabels) []byte {
-	open := len(dst) + at // where the opening brace is to be
-	if !s.changed {       // Fast path: the line as it stands.
-		dst = append(dst, line[:end]...)
+func (f *Filter) identity(dst []byte, x *series, pod *PodLabels) []byte {
+	s, open := x.s, len(dst)+x.at // where the opening brace is to be
+	if !s.changed {               // Fast path: the line as it stands.
+		dst = append(dst, x.line[:x.end]...)
 	} else {
-		dst = append(dst, line[:at]...)
+		dst = append(dst, x.line[:x.at]...)
 		for i := range s.labels {
 			l := &s.labels[i]
-			value := line[f.spans[i].begin:f.spans[i].end]
+			value := x.value(i)
 			switch {
 			case l.drop:
 				continue
@@ -109,7 +104,7 @@ func (f *Filter) identity(dst []byte, v *verdict, s *shape, line []byte, at, end
 		dst = append(dst, pod.text...)
 	}
 	switch {
-	case v.quoted:
+	case x.v.quoted:
 		dst = append(dst, '}')
 	case len(dst) > open:
 		dst[open] = '{' // instead of the first comma
@@ -131,11 +126,11 @@ func exported(s *shape, name string) string {
 
 // hash is of a series as it is passed on. It does not depend on the order of the
 // labels, nor on those that are empty, which are the same as none.
-func (f *Filter) hash(v *verdict, s *shape, line []byte, pod *PodLabels) uint64 {
-	h := v.hash
-	for i := range s.labels {
-		if l := &s.labels[i]; !l.drop && f.spans[i].begin < f.spans[i].end {
-			h += mix(l.hash, maphash.Bytes(f.family.merged.seed, line[f.spans[i].begin:f.spans[i].end]))
+func (f *Filter) hash(x *series, pod *PodLabels) uint64 {
+	h := x.v.hash
+	for i := range x.s.labels {
+		if l := &x.s.labels[i]; !l.drop && x.spans[i].begin < x.spans[i].end {
+			h += mix(l.hash, maphash.Bytes(f.family.merged.seed, x.value(i)))
 		}
 	}
 	if pod != nil {
