@@ -34,7 +34,7 @@ func (f *Filter) visit(format expo.Format, text []byte, take func(*series)) erro
 		}
 		x := series{v: v, line: line, at: at}
 		if !f.walk(&x) {
-			return f.wrong(raw, "labels that cannot be read")
+			return f.wrong(raw, "a label twice")
 		}
 		if problem := f.rest(&x); problem != "" {
 			return f.wrong(raw, problem)

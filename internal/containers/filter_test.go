@@ -104,7 +104,7 @@ func TestFilter(t *testing.T) {
 	}{
 		"as it is":          {"", "# HELP a x\n# TYPE a counter\na{b=\"c\"} 1 1700000000000\na 2\n", "# HELP a x\n# TYPE a counter\na{b=\"c\",node=\"n\"} 1 1700000000000\na{node=\"n\"} 2\n"},
 		"empty braces":      {"", "a{} 1\n", "a{node=\"n\"} 1\n"},
-		"odd spacing":       {"", "  a { b = \"c\" , } \t 1  17 \r\na{b=\"c\"}1\na\t2\n", "a{b=\"c\",node=\"n\"} 1 17\na{b=\"c\",node=\"n\"} 1\na{node=\"n\"} 2\n"},
+		"odd spacing":       {"", "  a { b = \"c\" , } \t 1  17 \r\na{b=\"c\"}1\na\t2\na{b=\"c\"d=\"e\"} 3\n", "a{b=\"c\",node=\"n\"} 1 17\na{b=\"c\",node=\"n\"} 1\na{node=\"n\"} 2\na{b=\"c\",d=\"e\",node=\"n\"} 3\n"},
 		"no newline":        {"", "a 1\na 2", "a{node=\"n\"} 1\na{node=\"n\"} 2\n"},
 		"crlf":              {"", "# TYPE a gauge\r\na 1\r\n", "# TYPE a gauge\na{node=\"n\"} 1\n"},
 		"escapes":           {"", `a{b="\\",c="x\"} 1",d="\n"} 1` + "\n", `a{b="\\",c="x\"} 1",d="\n",node="n"} 1` + "\n"},
@@ -197,6 +197,7 @@ func TestBadLines(t *testing.T) {
 		`a{b} 1`:                   "no = after a label name",
 		`a{"b"} 1`:                 "two metric names",
 		`{b="c"} 1`:                "no metric name",
+		`a{b="c",b="d"} 1`:         "a label twice",
 		`1a 1`:                     "no metric name",
 		`a`:                        "no value",
 		`a{}`:                      "no value",

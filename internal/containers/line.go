@@ -269,13 +269,23 @@ func escaped(b []byte) bool {
 // newShape reads the names of the labels of a line; size is how long they are.
 func (f *Filter) newShape(v *verdict, line []byte, at int) (s *shape, size int) {
 	s = &shape{pod: -1, namespace: -1}
+	before := byte('{')
+	if v.quoted {
+		before = ','
+	}
+	known := make(map[string]bool)
 	for at < len(line) && line[at] != '}' && line[at] != ' ' {
 		begun := at
-		name, n := labelName(line[at+1:])
-		at += 1 + n
-		if n == 0 || !bytes.HasPrefix(line[at:], []byte(`="`)) {
+		if line[at] != before {
 			return nil, 0
 		}
+		before = ','
+		name, n := labelName(line[at+1:])
+		at += 1 + n
+		if n == 0 || known[name] || !bytes.HasPrefix(line[at:], []byte(`="`)) {
+			return nil, 0
+		}
+		known[name] = true
 		at += 2
 		s.labels = append(s.labels, shapeLabel{name: name, begin: string(line[begun:at]), as: name})
 		size += 100 + at - begun
@@ -411,7 +421,7 @@ func (f *Filter) odd(dst, line []byte) ([]byte, error) {
 	x := &f.one
 	x.v, x.line, x.at, x.block = v, plain, at, nil
 	if !f.walk(x) {
-		return dst, f.wrong(line, "labels that cannot be read")
+		return dst, f.wrong(line, "a label twice")
 	}
 	if problem := f.rest(x); problem != "" {
 		return dst, f.wrong(line, problem)

@@ -83,11 +83,11 @@ type PodRules struct {
 // rules choose of its labels and annotations.
 func (r PodRules) Render(labels, annotations map[string]string, pairs ...string) *PodLabels {
 	pairs = slices.Clone(pairs)
-	for _, l := range promname.Labels(labelPrefix, labels, r.Labels) {
-		pairs = append(pairs, l.Name, l.Value)
+	for name, value := range promname.Labels(labelPrefix, labels, r.Labels) {
+		pairs = append(pairs, name, value)
 	}
-	for _, l := range promname.Labels(annotationPrefix, annotations, r.Annotations) {
-		pairs = append(pairs, l.Name, l.Value)
+	for name, value := range promname.Labels(annotationPrefix, annotations, r.Annotations) {
+		pairs = append(pairs, name, value)
 	}
 	return NewPodLabels(pairs...)
 }

@@ -3,27 +3,37 @@
 package promname
 
 import (
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// Label is a label of a sample.
-type Label struct{ Name, Value string }
-
-// Labels are the entries of an object's map, its labels say, whose keys an
-// allow list names, as labels for a sample, by key. A key of the list may hold
-// stars, each for any text.
+// Labels yields the entries of an object's map, its labels say, whose keys an
+// allow list names, as names and values for labels of a sample, by key. A key of
+// the list may hold stars, each for any text.
 //
 // Keys that make the same name get numbers: _conflict1 for the first of them,
 // _conflict2 and so on, passing over names that others have. These are
 // kube-state-metrics' names.
-func Labels(prefix string, m map[string]string, allow []string) []Label {
+func Labels(prefix string, m map[string]string, allow []string) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for _, l := range labels(prefix, m, allow) {
+			if !yield(l.name, l.value) {
+				return
+			}
+		}
+	}
+}
+
+type label struct{ name, value string }
+
+func labels(prefix string, m map[string]string, allow []string) []label {
 	if len(m) == 0 {
 		return nil
 	}
-	var labels []Label
+	var labels []label
 	holder := make(map[string]int, len(m)) // name: the index in labels of the first that had it
 	numbers := map[string]int{}            // name: the last number given to one that clashed
 	number := func(name string, i int) string {
@@ -44,12 +54,12 @@ func Labels(prefix string, m map[string]string, allow []string) []Label {
 		if first, taken := holder[name]; !taken {
 			holder[name] = len(labels)
 		} else {
-			if labels[first].Name == name {
-				labels[first].Name = number(name, first)
+			if labels[first].name == name {
+				labels[first].name = number(name, first)
 			}
 			name = number(name, len(labels))
 		}
-		labels = append(labels, Label{name, m[key]})
+		labels = append(labels, label{name, m[key]})
 	}
 	return labels
 }
