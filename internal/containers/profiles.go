@@ -23,8 +23,8 @@ func profileRules(name string) ([]SeriesRule, error) {
 	return series, nil
 }
 
-// profiles are the rules that the common installations give to Prometheus, as of
-// the versions that docs/filter.md names.
+// profiles are the rules that the common installations give to Prometheus for the
+// kubelet's /metrics/cadvisor: kube-prometheus and kube-prometheus-stack.
 var profiles = map[string][]SeriesRule{
 	"none": nil,
 	"default": {

@@ -1,6 +1,7 @@
 package containers
 
 import (
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -49,6 +50,38 @@ label-rules:
 	for _, empty := range []string{"", "# nothing\n", "---\n"} {
 		if got := rulesOf(t, empty); !reflect.DeepEqual(got, Rules{}) {
 			t.Errorf("%q: got %+v", empty, got)
+		}
+	}
+}
+
+// TestDocs: the examples of docs/filter.md are rules, and its tables are the profiles.
+func TestDocs(t *testing.T) {
+	b, err := os.ReadFile("../../docs/filter.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := string(b)
+	examples := 0
+	for _, part := range strings.Split(doc, "```yaml\n")[1:] {
+		example, _, _ := strings.Cut(part, "```")
+		if _, err := ParseRules("example", []byte(example)); err != nil {
+			t.Errorf("%v in\n%s", err, example)
+		}
+		examples++
+	}
+	if examples < 3 {
+		t.Errorf("%d examples", examples)
+	}
+	for name, rules := range profiles {
+		_, table, _ := strings.Cut(doc, "\n`"+name+"` leaves out")
+		table, _, _ = strings.Cut(table, "\n\n`")
+		if rows := strings.Count(table, "\n| `container_") + strings.Count(table, "\n| all "); name != "none" && rows != len(rules) {
+			t.Errorf("%s: %d rows, want %d", name, rows, len(rules))
+		}
+		for _, r := range rules {
+			if !strings.Contains(table, strings.ReplaceAll(string(r.Metric), "|", "\\|")) {
+				t.Errorf("%s: %s is not in its table", name, r.Metric)
+			}
 		}
 	}
 }
