@@ -155,13 +155,6 @@ func isType(format expo.Format, s string) bool {
 	return false
 }
 
-func cutWord(b []byte) (word, rest []byte) {
-	if i := bytes.IndexAny(b, " \t"); i >= 0 {
-		return b[:i], blanks(b[i:])
-	}
-	return b, nil
-}
-
 // merged looks after series that label rules make equal, within one family.
 type merged struct {
 	seed    maphash.Seed
