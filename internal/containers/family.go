@@ -87,8 +87,8 @@ func (f *Filter) endMerged(dst []byte) []byte {
 // comment takes a line that begins with #. Comments that say nothing to a scraper
 // are left out.
 func (f *Filter) comment(dst, line []byte) ([]byte, error) {
-	if problem := badBytes(line); problem != "" {
-		return dst, f.wrong(line, problem)
+	if bytes.IndexByte(line, 0) >= 0 { // the end of the text, for Prometheus' parser
+		return dst, f.wrong(line, "a zero byte")
 	}
 	openMetrics := f.format == expo.OpenMetrics
 	line = bytes.TrimRight(line, "\r")
@@ -103,6 +103,9 @@ func (f *Filter) comment(dst, line []byte) ([]byte, error) {
 	help, unit := string(kind) == "HELP", string(kind) == "UNIT" && openMetrics
 	if !help && !unit && string(kind) != "TYPE" || len(b) == 0 {
 		return dst, nil
+	}
+	if problem := badBytes(line); problem != "" {
+		return dst, f.wrong(line, problem)
 	}
 	n := nameEnd(b)
 	name := b[:n]
