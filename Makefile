@@ -44,7 +44,7 @@ check: ## format, vet, lint, layout, names in code and documents, promtool on go
 
 bench: ## speed of the parts, compared with the last run
 	@mkdir -p bin && mv -f bin/bench.txt bin/bench.old 2>/dev/null || true
-	go test -run '^$$' -bench . -benchmem -count 3 ./internal/expo ./internal/hostfs ./collectors | tee bin/bench.txt
+	go test -run '^$$' -bench . -benchmem -count 3 ./internal/expo ./internal/hostfs ./internal/containers ./collectors | tee bin/bench.txt
 	@if [ -s bin/bench.old ]; then $(TOOL) benchstat bin/bench.old bin/bench.txt; fi
 
 bench-peers: build ## ours beside node_exporter on this host

@@ -27,11 +27,13 @@ var own = map[string][]string{
 	"watchpost/test/":                   {"watchpost/"},
 	"watchpost/collectors":              {"watchpost/internal/expo", "watchpost/internal/hostfs", "watchpost/internal/netlink"},
 	"watchpost/internal/consul":         {"watchpost/internal/run"},
+	"watchpost/internal/containers":     {"watchpost/internal/expo", "watchpost/internal/promname"},
 	"watchpost/internal/expo":           {},
 	"watchpost/internal/hostfs":         {},
 	"watchpost/internal/layout":         {},
 	"watchpost/internal/netlink":        {},
 	"watchpost/internal/nodeagent":      {"watchpost/collectors", "watchpost/internal/expo", "watchpost/internal/hostfs", "watchpost/internal/self", "watchpost/internal/serve"},
+	"watchpost/internal/promname":       {},
 	"watchpost/internal/promstack":      {"watchpost/internal/run"},
 	"watchpost/internal/run":            {},
 	"watchpost/internal/self":           {"watchpost/internal/expo", "watchpost/internal/hostfs"},
@@ -42,7 +44,7 @@ var own = map[string][]string{
 	"watchpost/internal/testkube/fleet": {},
 	"watchpost/internal/testkube/":      {"watchpost/internal/testkube"},
 	"watchpost/internal/webui":          {},
-	"watchpost/kube":                    {"watchpost/internal/expo", "watchpost/internal/run"},
+	"watchpost/kube":                    {"watchpost/internal/expo", "watchpost/internal/promname", "watchpost/internal/run"},
 }
 
 // others tells which of our packages alone may import a library.
