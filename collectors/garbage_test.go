@@ -100,7 +100,6 @@ type garbage struct {
 const (
 	garbageSize   = 10 << 20
 	garbageMemory = 80 * garbageSize // allocated for one such file, most of it for what is said of it
-	garbageLarge  = 2                // kinds of files of one line of which a large one is tried, of one collector
 )
 
 var (
@@ -141,12 +140,13 @@ func (g *garbage) spoil(path string) {
 	}
 	// Large files once for each kind: temp1_input is as temp2_input.
 	kind := numbers.ReplaceAllString(filepath.Base(path), "#")
-	several := bytes.Count(good, []byte("\n")) > 1
-	if g.sizes[kind]++; g.sizes[kind] == 1 && len(good) > 0 && (several || len(g.sizes) <= garbageLarge) {
-		// What is there twice may be told twice.
-		if several {
-			g.try(rel, "again and again", bytes.Repeat(good, garbageSize/len(good)+1), false)
-		}
+	g.sizes[kind]++
+	switch several := bytes.Count(good, []byte("\n")) > 1; {
+	case len(good) == 0 || g.sizes[kind] > 1:
+	case several: // what is there twice may be told twice
+		g.try(rel, "again and again", bytes.Repeat(good, garbageSize/len(good)+1), false)
+		fallthrough
+	case len(g.sizes) == 1:
 		g.try(rel, "one long line", bytes.Repeat(bytes.ReplaceAll(good, []byte("\n"), []byte(" ")), garbageSize/len(good)+1), false)
 	}
 	g.try(rel, "in order again", good, true)
