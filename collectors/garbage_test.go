@@ -49,7 +49,7 @@ func TestGarbage(t *testing.T) {
 			if len(paths) == 0 && readsFiles(r.name) {
 				t.Fatalf("read no file: %v", err)
 			}
-			g := garbage{t: t, dir: dir, collector: c, random: rand.New(rand.NewPCG(1, 2)), sizes: make(map[string]int)}
+			g := garbage{t: t, dir: dir, collector: c, random: rand.New(rand.NewPCG(1, 2)), kinds: make(map[string]bool)}
 			for _, p := range paths {
 				g.spoil(p)
 			}
@@ -94,7 +94,8 @@ type garbage struct {
 	dir       string
 	collector Collector
 	random    *rand.Rand
-	sizes     map[string]int // how many large files of a kind were tried
+	kinds     map[string]bool // of files, of which large ones were tried
+	said      expo.Writer
 }
 
 const (
@@ -138,16 +139,22 @@ func (g *garbage) spoil(path string) {
 	for what, text := range bad {
 		g.try(rel, what, text, true)
 	}
-	// Large files once for each kind: temp1_input is as temp2_input.
+	// Large files once for each kind, temp1_input is as temp2_input, and the largest
+	// once for each collector.
 	kind := numbers.ReplaceAllString(filepath.Base(path), "#")
-	g.sizes[kind]++
-	switch several := bytes.Count(good, []byte("\n")) > 1; {
-	case len(good) == 0 || g.sizes[kind] > 1:
-	case several: // what is there twice may be told twice
-		g.try(rel, "again and again", bytes.Repeat(good, garbageSize/len(good)+1), false)
-		fallthrough
-	case len(g.sizes) == 1:
-		g.try(rel, "one long line", bytes.Repeat(bytes.ReplaceAll(good, []byte("\n"), []byte(" ")), garbageSize/len(good)+1), false)
+	several := bytes.Count(good, []byte("\n")) > 1
+	if g.kinds[kind] || len(good) == 0 || !several && len(g.kinds) > 0 {
+		g.kinds[kind] = true
+	} else {
+		size := garbageSize
+		if len(g.kinds) > 0 {
+			size /= 20
+		}
+		g.kinds[kind] = true
+		g.try(rel, "one long line", bytes.Repeat(bytes.ReplaceAll(good, []byte("\n"), []byte(" ")), size/len(good)+1), false)
+		if several { // what is there twice may be told twice
+			g.try(rel, "again and again", bytes.Repeat(good, size/len(good)+1), false)
+		}
 	}
 	g.try(rel, "in order again", good, true)
 }
@@ -159,9 +166,10 @@ func (g *garbage) try(file, what string, text []byte, once bool) {
 	if err := os.WriteFile(filepath.Join(g.dir, file), text, 0o644); err != nil {
 		g.t.Fatal(err)
 	}
-	var w expo.Writer
+	w := &g.said
+	w.Reset(expo.Text)
 	before := allocated()
-	err := g.collect(&w)
+	err := g.collect(w)
 	used := allocated() - before
 	switch {
 	case err == nil, errors.Is(err, ErrNoData):
