@@ -19,6 +19,13 @@ type Report struct {
 	Advice   string // what to change, if that is known
 }
 
+// troubled is a collector whose Collect succeeds though not all could be read,
+// which its own metrics tell.
+type troubled interface {
+	// trouble is what could not be read by the last Collect.
+	trouble() error
+}
+
 // Check runs every collector of the set once, one after another, each for at
 // most limit, and tells what came of it.
 func (s *Set) Check(ctx context.Context, limit time.Duration) []Report {
@@ -40,7 +47,13 @@ func (s *Set) checkUnit(ctx context.Context, u *unit, limit time.Duration) Repor
 	defer cancel()
 	w := &expo.Writer{}
 	done := make(chan error, 1)
-	go func() { done <- collect(ctx, u, w) }()
+	go func() {
+		err := collect(ctx, u, w)
+		if c, ok := u.collector.(troubled); ok && err == nil {
+			err = c.trouble()
+		}
+		done <- err
+	}()
 	select {
 	case r.Err = <-done:
 		r.Families, r.Series = count(w.Bytes())

@@ -49,7 +49,7 @@ func TestGarbage(t *testing.T) {
 			if len(paths) == 0 && readsFiles(r.name) {
 				t.Fatalf("read no file: %v", err)
 			}
-			g := garbage{t: t, dir: dir, collector: c, random: rand.New(rand.NewPCG(1, 2)), sizes: make(map[string]int)}
+			g := garbage{t: t, dir: dir, collector: c, random: rand.New(rand.NewPCG(1, 2)), kinds: make(map[string]bool)}
 			for _, p := range paths {
 				g.spoil(p)
 			}
@@ -94,13 +94,13 @@ type garbage struct {
 	dir       string
 	collector Collector
 	random    *rand.Rand
-	sizes     map[string]int // how many large files of a kind were tried
+	kinds     map[string]bool // of files, of which large ones were tried
+	said      expo.Writer
 }
 
 const (
 	garbageSize   = 10 << 20
 	garbageMemory = 80 * garbageSize // allocated for one such file, most of it for what is said of it
-	garbageLarge  = 2                // kinds of files of one line of which a large one is tried, of one collector
 )
 
 var (
@@ -139,15 +139,22 @@ func (g *garbage) spoil(path string) {
 	for what, text := range bad {
 		g.try(rel, what, text, true)
 	}
-	// Large files once for each kind: temp1_input is as temp2_input.
+	// Large files once for each kind, temp1_input is as temp2_input, and the largest
+	// once for each collector.
 	kind := numbers.ReplaceAllString(filepath.Base(path), "#")
 	several := bytes.Count(good, []byte("\n")) > 1
-	if g.sizes[kind]++; g.sizes[kind] == 1 && len(good) > 0 && (several || len(g.sizes) <= garbageLarge) {
-		// What is there twice may be told twice.
-		if several {
-			g.try(rel, "again and again", bytes.Repeat(good, garbageSize/len(good)+1), false)
+	if g.kinds[kind] || len(good) == 0 || !several && len(g.kinds) > 0 {
+		g.kinds[kind] = true
+	} else {
+		size := garbageSize
+		if len(g.kinds) > 0 {
+			size /= 20
 		}
-		g.try(rel, "one long line", bytes.Repeat(bytes.ReplaceAll(good, []byte("\n"), []byte(" ")), garbageSize/len(good)+1), false)
+		g.kinds[kind] = true
+		g.try(rel, "one long line", bytes.Repeat(bytes.ReplaceAll(good, []byte("\n"), []byte(" ")), size/len(good)+1), false)
+		if several { // what is there twice may be told twice
+			g.try(rel, "again and again", bytes.Repeat(good, size/len(good)+1), false)
+		}
 	}
 	g.try(rel, "in order again", good, true)
 }
@@ -159,9 +166,10 @@ func (g *garbage) try(file, what string, text []byte, once bool) {
 	if err := os.WriteFile(filepath.Join(g.dir, file), text, 0o644); err != nil {
 		g.t.Fatal(err)
 	}
-	var w expo.Writer
+	w := &g.said
+	w.Reset(expo.Text)
 	before := allocated()
-	err := g.collect(&w)
+	err := g.collect(w)
 	used := allocated() - before
 	switch {
 	case err == nil, errors.Is(err, ErrNoData):

@@ -11,6 +11,7 @@ package collectors
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -48,6 +49,7 @@ type textfile struct {
 	families []*dto.MetricFamily // of all files
 	refused  []textFailure       // what could not be put together
 	text     [2][]byte           // families, by expo.Format; nil: not rendered yet
+	failed   []textFailure       // by the last Collect
 	said     map[string]string   // failures that were logged, by path
 
 	duplicates map[string]int // by path: series left out; only with perFile
@@ -94,6 +96,7 @@ func (t *textfile) Collect(_ context.Context, w *expo.Writer) error {
 	}
 	failures = append(failures, t.refused...)
 	t.say(failures)
+	t.failed = failures
 	failed := 0.0
 	if len(failures) > 0 {
 		failed = 1
@@ -103,6 +106,19 @@ func (t *textfile) Collect(_ context.Context, w *expo.Writer) error {
 		t.writeFiles(w, failures)
 	}
 	return nil
+}
+
+// trouble implements troubled.
+func (t *textfile) trouble() error {
+	var all failures
+	for _, f := range t.failed {
+		err := f.err
+		if !strings.Contains(err.Error(), f.path) {
+			err = fmt.Errorf("%s: %w", f.path, err)
+		}
+		all.add(err)
+	}
+	return all.err()
 }
 
 // list finds the files: of each folder in turn, by name.

@@ -418,3 +418,18 @@ func parseAsPrometheus(text []byte, format expo.Format) error {
 	}
 	return err
 }
+
+// A file that cannot be used fails nothing, but `check` tells of it.
+func TestTextfileCheck(t *testing.T) {
+	fs := tree(t, map[string]string{"text/good.prom": "a 1\n", "text/bad.prom": "b one\n"})
+	cfg := on(fs)
+	cfg.Textfile.Directories = []string{fs.RootPath("text"), fs.RootPath("absent")}
+	s, err := NewSet(cfg, []string{"textfile"}, expo.Labels{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := s.Check(t.Context(), time.Minute)[0]
+	if r.Series < 2 || r.Err == nil || !strings.Contains(r.Err.Error(), fs.RootPath("text/bad.prom")) || !strings.Contains(r.Err.Error(), fs.RootPath("absent")) {
+		t.Errorf("%+v", r)
+	}
+}

@@ -104,9 +104,16 @@ func startNodeAgent(t *testing.T, args ...string) *nodeAgent {
 	if !slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--web.listen-address") }) {
 		args = append(args, "--web.listen-address=127.0.0.1:0")
 	}
-	a := &nodeAgent{t: t, cmd: exec.Command(nodeAgentBinary(t), args...), said: new(lockedBuffer), done: make(chan error, 1)}
+	cmd := exec.Command(nodeAgentBinary(t), args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return startAgent(t, cmd)
+}
+
+// startAgent starts a command that is the program.
+func startAgent(t *testing.T, cmd *exec.Cmd) *nodeAgent {
+	t.Helper()
+	a := &nodeAgent{t: t, cmd: cmd, said: new(lockedBuffer), done: make(chan error, 1)}
 	a.cmd.Stdout, a.cmd.Stderr = a.said, a.said
-	a.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := a.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
