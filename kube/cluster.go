@@ -64,16 +64,17 @@ type Config struct {
 // listsAtOnce is how many lists are read at a time: with two, decoding keeps both
 // cores of a small machine busy, and what was received and not yet decoded, up to
 // 4 MB each, stays small.
+// Pods, which are most of what there is to list, wait for no other resource.
 const listsAtOnce = 3
 
 // Cluster is what is known of a cluster, and kept up to date while it runs. It is
 // safe for concurrent use.
 type Cluster struct {
-	config Config
-	log    *slog.Logger
-	codec  *codec
-	lists  chan struct{}
-	now    func() time.Time
+	config          Config
+	log             *slog.Logger
+	codec           *codec
+	lists, podLists chan struct{}
+	now             func() time.Time
 
 	custom customState
 
@@ -98,7 +99,7 @@ func New(config Config) (*Cluster, error) { return newCluster(config, resources)
 
 // newCluster is New with a table of resources.
 func newCluster(config Config, table []*resource) (*Cluster, error) {
-	c := &Cluster{config: config, log: config.Log, codec: newCodec(), lists: make(chan struct{}, listsAtOnce), now: time.Now, synced: make(chan struct{})}
+	c := &Cluster{config: config, log: config.Log, codec: newCodec(), lists: make(chan struct{}, listsAtOnce), podLists: make(chan struct{}, listsAtOnce), now: time.Now, synced: make(chan struct{})}
 	if c.log == nil {
 		c.log = slog.Default()
 	}
@@ -225,6 +226,9 @@ func (c *Cluster) newStore(r *resource) (*store, error) {
 			path: resourcePath(r, namespace), selectors: c.config.selectors(r),
 			limit: c.config.ObjectLimit, cached: c.config.Cached, keep: keepShard(c.config.Shard, c.config.Shards),
 			render: newRenderer(r, c.config.Options), lists: c.lists, log: log, now: c.now,
+		}
+		if r.name == "pods" {
+			w.lists = c.podLists
 		}
 		var err error
 		if w.decoder, err = newDecoder(w.client, r, r.fetch, w.keep); err != nil {
