@@ -40,7 +40,7 @@ check: ## format, vet, lint, layout, names in code and documents, promtool on go
 	$(TOOL) staticcheck ./...
 	go test ./internal/layout ./collectors ./kube -run 'Layout|Docs'
 	@if command -v npm >/dev/null; then cd web && npm ci --no-audit --no-fund && npm run check && npm test; fi
-	grep -hEv '$(FIXED)' cmd/*/testdata/metrics.txt | $(TOOL) promtool check metrics
+	grep -hEv '$(FIXED)' cmd/*/testdata/metrics.txt kube/testdata/expected.txt | $(TOOL) promtool check metrics
 
 bench: ## speed of the parts, compared with the last run
 	@mkdir -p bin && mv -f bin/bench.txt bin/bench.old 2>/dev/null || true
@@ -60,6 +60,7 @@ bench-state: build control-plane ## state-agent beside kube-state-metrics on a l
 golden: ## refresh every expected output, then read the diff
 	go test ./cmd/node-agent ./collectors ./kube -run 'Golden|Docs' -update
 
+# Longer, for state-agent: WATCHPOST_CHURN=10m WATCHPOST_CUT=1m WATCHPOST_UPDATES=1000000, and WATCHPOST_KSM=kube-state-metrics to compare with.
 e2e: build ## the real programs, started and asked
 	go test -tags e2e -count 1 -timeout 20m ./test/e2e/...
 

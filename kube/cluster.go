@@ -200,7 +200,7 @@ func (c *Config) selectors(r *resource) url.Values {
 			terms = append(terms, fields.OneTermNotEqualSelector("metadata.namespace", name))
 		}
 	}
-	if r.name == "pods" && (c.Node != "" || c.Unscheduled) {
+	if r.isPods() && (c.Node != "" || c.Unscheduled) {
 		terms = append(terms, fields.OneTermEqualSelector("spec.nodeName", c.Node))
 	}
 	if len(terms) > 0 {
@@ -234,7 +234,7 @@ func (c *Cluster) newStore(r *resource) (*store, error) {
 		if w.decoder, err = newDecoder(w.client, r, r.fetch, w.keep); err != nil {
 			return nil, err
 		}
-		if after := c.config.FinishedPods; after > 0 && r.name == "pods" {
+		if after := c.config.FinishedPods; after > 0 && r.isPods() {
 			w.expires = func(o v1.Object) int64 {
 				if end := podEnd(o.(*core.Pod)); !end.IsZero() {
 					return max(end.Add(after).Unix(), 1)

@@ -27,7 +27,14 @@ import (
 const maxCustom = 4 << 20
 
 // CustomConfig is a configuration of custom resources, checked.
-type CustomConfig struct{ entries []customEntry }
+type CustomConfig struct {
+	entries []customEntry
+	unknown []string
+}
+
+// Unknown are the fields that the format does not have, each with its line. They are
+// without effect, and most of them are misspelt.
+func (c *CustomConfig) Unknown() []string { return c.unknown }
 
 // customFile and what it holds have the names of the format.
 type customFile struct {
@@ -97,7 +104,6 @@ func ParseCustom(text []byte) (*CustomConfig, error) {
 	}
 	var file customFile
 	d := yaml.NewDecoder(bytes.NewReader(text))
-	d.KnownFields(true)
 	if err := d.Decode(&file); errors.Is(err, io.EOF) {
 		return nil, errors.New("custom resources: the configuration is empty")
 	} else if err != nil {
@@ -114,7 +120,28 @@ func ParseCustom(text []byte) (*CustomConfig, error) {
 			return nil, fmt.Errorf("custom resources: %sspec.resources[%d]%s: %w", lineOf(text, i, at), i, at, err)
 		}
 	}
-	return &CustomConfig{file.Spec.Resources}, nil
+	return &CustomConfig{file.Spec.Resources, unknownFields(text)}, nil
+}
+
+// maxUnknown bounds how many unknown fields are told.
+const maxUnknown = 20
+
+// unknownFields are those of a configuration that can be read.
+func unknownFields(text []byte) (fields []string) {
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	d.KnownFields(true)
+	var several *yaml.TypeError
+	if err := d.Decode(new(customFile)); !errors.As(err, &several) {
+		return nil
+	}
+	for _, mistake := range several.Errors {
+		where, _, unknown := strings.Cut(mistake, " not found in type ")
+		line, field, _ := strings.Cut(where, ": field ")
+		if unknown && len(fields) < maxUnknown {
+			fields = append(fields, fmt.Sprintf("%s: %.60q", line, field))
+		}
+	}
+	return fields
 }
 
 // yamlMistake is the first of a YAML error's lines, in words for people who do not
@@ -128,10 +155,6 @@ func yamlMistake(err error) string {
 		if n := len(several.Errors) - 1; n > 0 {
 			more = fmt.Sprintf(" (and %d more)", n)
 		}
-	}
-	if where, _, unknown := strings.Cut(text, " not found in type "); unknown {
-		line, field, _ := strings.Cut(where, ": field ")
-		text = fmt.Sprintf("%s: unknown field %.60q", line, field)
 	}
 	text, _, _ = strings.Cut(text, " into kube.")
 	return strings.Join(strings.Fields(text), " ") + more

@@ -358,9 +358,6 @@ func TestCustomRefused(t *testing.T) {
 		"not yaml":         {"spec: [", "line 1: did not find expected node content"},
 		"two documents":    {"spec: {}\n---\nspec: {}\n", "more than one YAML document"},
 		"other kind":       {"kind: Deployment\nspec: {}", `kind is "Deployment"`},
-		"unknown field":    {head + "      metricPrefix: x\n", `line 4: unknown field "metricPrefix"`},
-		"unknown fields":   {head + "      a: x\n      b: y\n", `line 4: unknown field "a" (and 1 more)`},
-		"unknown deeper":   {metric("name: a, each: {type: Gauge, gauge: {path: [a], valueform: [b]}}"), `line 6: unknown field "valueform"`},
 		"wrong shape":      {metric("name: a, each: {type: Gauge, gauge: {path: {a: b}}}"), "line 6: cannot unmarshal !!map"},
 		"no group":         {"spec:\n  resources:\n    - metrics: []\n", "line 3: spec.resources[0]: groupVersionKind.group has to be named"},
 		"any group":        {"spec: {resources: [{groupVersionKind: {group: '*'}}]}", "spec.resources[0]: groupVersionKind.group has to be named"},
@@ -391,7 +388,41 @@ func TestCustomRefused(t *testing.T) {
 	}
 }
 
-// The examples render the objects beside them without a fault.
+// Fields that the format does not have are told and count for nothing.
+func TestCustomUnknownFields(t *testing.T) {
+	const text = `kind: CustomResourceStateMetrics
+metadata: {name: widgets}
+spec:
+  resources:
+    - groupVersionKind: {group: example.org, kind: Foo, version: v1}
+      metricPrefix: x
+      metrics:
+        - {name: good, each: {type: Gauge, gauge: {path: [spec, replicas], valueform: [b]}}}
+`
+	c, err := ParseCustom([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(c.Unknown(), "; "), `line 2: "metadata"; line 6: "metricPrefix"; line 8: "valueform"`; got != want {
+		t.Errorf("unknown: %s, want %s", got, want)
+	}
+	u := customObject(t, customFoo)
+	r, _ := customResource(t, text, u, io.Discard)
+	if got := rendered(r, Options{}, u); !strings.HasPrefix(got, "kube_customresource_good{") {
+		t.Errorf("said: %s", got)
+	}
+	c, err = ParseCustom([]byte("spec: {resources: []}"))
+	if err != nil || len(c.Unknown()) > 0 {
+		t.Errorf("unknown: %q %v", c.Unknown(), err)
+	}
+	c, err = ParseCustom([]byte("spec: {}\n" + strings.Repeat("x: 1\n", 1)))
+	if err != nil || len(c.Unknown()) != 1 {
+		t.Errorf("unknown: %q %v", c.Unknown(), err)
+	}
+}
+
+// The examples render the objects beside them without a fault, and have no field that
+// the format does not have.
 func TestCustomExamples(t *testing.T) {
 	files, err := filepath.Glob("../docs/examples/custom-resources/*.objects.yaml")
 	if err != nil || len(files) != 5 {
@@ -544,7 +575,7 @@ func FuzzCustomRender(f *testing.F) {
 		if _, err := e.check(); err != nil {
 			return
 		}
-		c := CustomConfig{[]customEntry{e}}
+		c := CustomConfig{entries: []customEntry{e}}
 		stats := NewCustomStats(slog.New(slog.DiscardHandler))
 		r := c.resourceOf(definition{group: "g"}, "v1", stats)
 		checkCustomText(t, rendered(r, Options{}, u))

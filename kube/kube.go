@@ -75,6 +75,10 @@ type resource struct {
 	families []family
 }
 
+// isPods tells whether these are Kubernetes' own pods: a custom resource may have
+// their name.
+func (r *resource) isPods() bool { return r.name == "pods" && r.version.Group == "" }
+
 // fetch is how much of an object is asked for.
 type fetch uint8
 
@@ -173,7 +177,7 @@ func newRenderer(r *resource, o Options) *renderer {
 	n.lines.trueOnly, n.lines.sidecars = o.TrueOnly, o.Sidecars
 	n.lines.labelKeys = allowed(o.Labels, r.name)
 	n.lines.annotationKeys = allowed(o.Annotations, r.name)
-	if r.name == "pods" {
+	if r.isPods() {
 		n.extra = o.PodLabels
 	}
 	for _, f := range r.families {

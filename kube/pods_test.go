@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // pod is the pod of a text in YAML's subset JSON, in namespace a with the name p.
@@ -172,5 +173,19 @@ func TestRenderPodAllocatesNothing(t *testing.T) {
 	var out rendering
 	if n := testing.AllocsPerRun(10, func() { r.render(p, &out) }); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// A custom resource may be called pods: what is said of pods is not of it.
+func TestIsPods(t *testing.T) {
+	foreign := &resource{name: "pods", version: schema.GroupVersion{Group: "shop.example", Version: "v1"}, kind: "Pod", namespaced: true, fetch: fetchAny}
+	if !pods.isPods() || foreign.isPods() {
+		t.Errorf("pods: %t, another group's: %t", pods.isPods(), foreign.isPods())
+	}
+	if n := newRenderer(foreign, Options{PodLabels: []string{"app"}}); len(n.extra) > 0 {
+		t.Errorf("labels of pods on %s: %q", foreign.version, n.extra)
+	}
+	if q := (&Config{Node: "n1"}).selectors(foreign); len(q) > 0 {
+		t.Errorf("restricted to a node: %v", q)
 	}
 }

@@ -130,7 +130,9 @@ func (a *Agent) run(ctx context.Context, ready func()) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case p := <-parts:
-			a.replace(ctx, &tasks, a.settings, p)
+			if a.replace(ctx, &tasks, a.settings, p) == nil && a.settled() {
+				a.files.taken()
+			}
 		case <-swap.C:
 			a.exchange()
 		case <-look.C:
@@ -149,7 +151,10 @@ func (a *Agent) run(ctx context.Context, ready func()) error {
 				a.cfg.Log.Error("The changed settings cannot be used; the old ones count", "error", oneLine(err))
 				continue
 			}
-			a.files.good(watched)
+			a.files.wait(watched)
+			if !settings.dependent() && a.settled() {
+				a.files.taken()
+			}
 			following()
 			following = a.follow(ctx, &tasks, parts)
 		}
@@ -195,6 +200,13 @@ func (a *Agent) replace(ctx context.Context, tasks *sync.WaitGroup, s Settings, 
 	return nil
 }
 
+// settled tells whether no view waits to be served.
+func (a *Agent) settled() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.next == nil
+}
+
 // exchange serves the new view when it is ready.
 func (a *Agent) exchange() {
 	a.mu.Lock()
@@ -207,6 +219,7 @@ func (a *Agent) exchange() {
 		a.cfg.Log.Info("The changed settings are in effect", "after", time.Since(a.next.began).Round(time.Millisecond).String())
 		a.current.end()
 		a.install(a.next)
+		a.files.taken()
 	default:
 		if time.Since(a.next.warned) > waitWarning {
 			a.next.warned = time.Now()
@@ -344,6 +357,10 @@ func (a *Agent) newView(s Settings, p part) (*view, error) {
 		return nil, err
 	}
 	cfg.Log, cfg.CustomStats = a.cfg.Log, a.custom
+	if cfg.Custom != nil && len(cfg.Custom.Unknown()) > 0 {
+		a.cfg.Log.Warn("The configuration of custom resources has fields that do not exist and are without effect",
+			"file", cmp.Or(s.CustomResourcesFile, "--custom-resource-state-config"), "fields", strings.Join(cfg.Custom.Unknown(), ", "))
+	}
 	c, err := kube.New(cfg)
 	if err != nil {
 		return nil, err

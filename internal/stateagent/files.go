@@ -42,6 +42,7 @@ func ReadFile(name string) ([]byte, error) {
 // exchanged, and may not be there yet.
 type files struct {
 	watched []File
+	waiting bool                      // what they hold is good and not shown yet
 	seen    map[string][md5.Size]byte // by name, as of the last look
 	now     func() time.Time
 
@@ -59,7 +60,7 @@ func newFiles(r prometheus.Registerer) *files {
 		seen: make(map[string][md5.Size]byte),
 		now:  time.Now,
 		successful: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "kube_state_metrics_last_config_reload_successful", Help: "Whether the file was good when it was last read, 1 or 0."}, labels),
+			Name: "kube_state_metrics_last_config_reload_successful", Help: "Whether what the file said when it was last read was good and is shown, 1 or 0."}, labels),
 		succeeded: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "kube_state_metrics_last_config_reload_success_timestamp_seconds", Help: "When the file was last read and good, in seconds since 1970."}, labels),
 		hash: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -92,9 +93,28 @@ func (f *files) changed() bool {
 	return changed
 }
 
+// wait says that what the files hold is good, and not shown yet.
+func (f *files) wait(watched []File) {
+	f.watch(watched)
+	f.waiting = true
+	for _, file := range watched {
+		if f.seen[file.Name] != unread {
+			f.successful.WithLabelValues(file.Type, file.Name).Set(0)
+		}
+	}
+}
+
+// taken says that what was waited for is shown.
+func (f *files) taken() {
+	if f.waiting {
+		f.good(f.watched)
+	}
+}
+
 // good says that what the files hold is what counts.
 func (f *files) good(watched []File) {
 	f.watch(watched)
+	f.waiting = false
 	for _, file := range watched {
 		if sum := f.seen[file.Name]; sum != unread {
 			f.successful.WithLabelValues(file.Type, file.Name).Set(1)
@@ -121,6 +141,7 @@ func (f *files) watch(watched []File) {
 // bad says that what the files hold is not used. The error is of one of them, if
 // it is a *FileError, else any may be to blame.
 func (f *files) bad(err error) {
+	f.waiting = false // for what an older text asked for
 	broken := new(FileError)
 	for _, file := range f.watched {
 		if !errors.As(err, &broken) || broken.Name == file.Name {

@@ -50,6 +50,24 @@ func TestFiles(t *testing.T) {
 	if v := testutil.ToFloat64(f.hash.WithLabelValues("config", name)); v != hash {
 		t.Error("the hash is that of a text that does not count")
 	}
+	f.taken()
+	if v := testutil.ToFloat64(f.successful.WithLabelValues("config", name)); v != 0 {
+		t.Errorf("successful is %v after a broken text, whatever was waited for before", v)
+	}
+	f.wait(f.watched)
+	if v := testutil.ToFloat64(f.successful.WithLabelValues("config", name)); v != 0 {
+		t.Errorf("successful is %v before it is shown", v)
+	}
+	if n := testutil.CollectAndCount(f.successful); n != 1 {
+		t.Errorf("%d files are told of, want the one that is there", n)
+	}
+	f.taken()
+	if v := testutil.ToFloat64(f.successful.WithLabelValues("config", name)); v != 1 {
+		t.Errorf("successful is %v when it is shown", v)
+	}
+	if v := testutil.ToFloat64(f.hash.WithLabelValues("config", name)); v == hash {
+		t.Error("the hash is that of the text before")
+	}
 	write(absent, "x")
 	if !f.changed() {
 		t.Error("a file that has come is not seen")
