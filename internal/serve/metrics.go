@@ -87,7 +87,7 @@ func (m *MetricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	m.counts.enter(1)
 	defer m.counts.enter(-1)
-	deadline := scrapeDeadline(r.Header.Get(ScrapeTimeoutHeader), m.Ceiling)
+	deadline := ScrapeDeadline(r.Header.Get(ScrapeTimeoutHeader), m.Ceiling)
 	ctx, cancel := context.WithTimeout(r.Context(), deadline)
 	defer cancel()
 	if m.slots != nil {
@@ -129,9 +129,9 @@ func (m *MetricsHandler) fail(w http.ResponseWriter, status int, text string) {
 	plain(w, status, text+"\n")
 }
 
-// scrapeDeadline is the time for one scrape: a share of the scraper's own, which
+// ScrapeDeadline is the time for one scrape: a share of the scraper's own, which
 // its header tells, and at most the ceiling.
-func scrapeDeadline(header string, ceiling time.Duration) time.Duration {
+func ScrapeDeadline(header string, ceiling time.Duration) time.Duration {
 	seconds, err := strconv.ParseFloat(header, 64)
 	if err != nil || !(seconds > 0) {
 		return ceiling

@@ -487,7 +487,7 @@ func FuzzDeadline(f *testing.F) {
 	}
 	const ceiling = 10 * time.Second
 	f.Fuzz(func(t *testing.T, header string) {
-		if d := scrapeDeadline(header, ceiling); d <= 0 || d > ceiling {
+		if d := ScrapeDeadline(header, ceiling); d <= 0 || d > ceiling {
 			t.Errorf("%q: %s", header, d)
 		}
 	})

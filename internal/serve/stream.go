@@ -82,7 +82,7 @@ func (s *stream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, enc, http.StatusMethodNotAllowed, "only GET and HEAD are served here")
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), scrapeDeadline(r.Header.Get(ScrapeTimeoutHeader), s.Ceiling))
+	ctx, cancel := context.WithTimeout(r.Context(), ScrapeDeadline(r.Header.Get(ScrapeTimeoutHeader), s.Ceiling))
 	defer cancel()
 	select {
 	case s.slots <- struct{}{}:

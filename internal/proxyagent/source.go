@@ -1,0 +1,250 @@
+package proxyagent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"watchpost/internal/containers"
+	"watchpost/internal/expo"
+	"watchpost/internal/fetch"
+	"watchpost/internal/serve"
+)
+
+// Getter asks for a page; fetch.Client and kubelet.Client do.
+type Getter interface {
+	Get(ctx context.Context, path string, header ...string) (*fetch.Answer, error)
+}
+
+// Source is a page of metrics that is passed on.
+type Source struct {
+	Name  string // in the metric labels and in logs
+	Path  string // where it is served
+	From  Getter
+	Page  string   // what From is asked for
+	URL   string   // of the page, for people
+	Extra []string // labels, names and values in turn, beside those of all sources
+	Rules containers.Rules
+	// Kubelet says that readiness waits for its first answer.
+	Kubelet bool
+	// Streamed says that it is the one source that is passed on as it is read where
+	// all are joined: its families have headers, and nothing of it is held back.
+	Streamed bool
+}
+
+// source is a Source with its filters.
+type source struct {
+	Source
+	limit int64
+	pods  containers.Pods
+	slots chan struct{}
+
+	mu       sync.Mutex
+	idle     []*containers.Filter
+	origins  []string
+	counts   containers.Counts
+	fetches  uint64
+	failures [len(reasons)]uint64
+	asked    bool // once at least
+	up       bool // the last answer was whole
+	answered bool // one was
+	err      string
+	took     time.Duration
+}
+
+// filters is how many texts of a source are worked on at the same time: as many as
+// scrapers usually ask together. Each filter remembers what it knows of the text.
+const filters = 2
+
+// Reasons for which a source is not up, by which they are counted.
+const (
+	unreachable = iota
+	refused
+	late
+	tooLarge
+	unreadable
+	cut
+)
+
+var reasons = [...]string{
+	unreachable: "unreachable", refused: "refused", late: "timeout", tooLarge: "too_large", unreadable: "unreadable", cut: "truncated",
+}
+
+func newSource(s Source, pods containers.Pods, limit int64, labels []string) (*source, error) {
+	own := &source{Source: s, pods: pods, limit: limit, slots: make(chan struct{}, filters)}
+	own.Extra = append(append([]string(nil), labels...), s.Extra...)
+	f, err := own.filter()
+	if err != nil {
+		return nil, err
+	}
+	own.origins = f.Origins()
+	own.counts.Dropped = make([]uint64, len(own.origins))
+	own.idle = append(own.idle, f)
+	return own, nil
+}
+
+func (s *source) filter() (*containers.Filter, error) {
+	return containers.NewFilter(s.Rules, s.pods, s.Extra...)
+}
+
+// take is a filter that nobody uses.
+func (s *source) take() (*containers.Filter, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.idle); n > 0 {
+		f := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		return f, nil
+	}
+	return s.filter()
+}
+
+// textFormat is the format that is asked for. That of an exporter which answers in
+// another is refused: what is served is one format.
+const textFormat = "text/plain;version=0.0.4;q=1,*/*;q=0.1"
+
+// open asks for the page. The context bounds the answer too.
+func (s *source) open(ctx context.Context) (*fetch.Answer, error) {
+	header := []string{"Accept", textFormat}
+	if end, ok := ctx.Deadline(); ok {
+		header = append(header, serve.ScrapeTimeoutHeader, strconv.FormatFloat(time.Until(end).Seconds(), 'f', 3, 64))
+	}
+	answer, err := s.From.Get(ctx, s.Page, header...)
+	if err != nil {
+		return nil, err
+	}
+	media, _, _ := strings.Cut(answer.Type, ";")
+	switch strings.ToLower(strings.TrimSpace(media)) {
+	case "", "text/plain", "application/octet-stream": // which is what servers say that do not know
+		return answer, nil
+	}
+	answer.Close()
+	return nil, fmt.Errorf("%s: the answer is %q, not the text format of metrics", s.URL, answer.Type)
+}
+
+// writeError is the error of the reader of an answer, not of its source.
+type writeError struct{ error }
+
+func (e writeError) Unwrap() error { return e.error }
+
+// writer marks the errors of writing.
+type writer struct{ io.Writer }
+
+func (w writer) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p)
+	if err != nil {
+		err = writeError{err}
+	}
+	return n, err
+}
+
+// fetch passes the page on to dst, through a filter. It is counted unless it is the
+// client who has gone.
+func (s *source) fetch(ctx context.Context, dst io.Writer) error {
+	began := time.Now()
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	case <-ctx.Done():
+		return fmt.Errorf("%d scrapes of %s are worked on already: %w", filters, s.Name, ctx.Err())
+	}
+	answer, err := s.open(ctx)
+	if err != nil {
+		return s.done(ctx, began, err)
+	}
+	defer answer.Close()
+	f, err := s.take()
+	if err != nil {
+		return err // seen when the first was made
+	}
+	before := f.Counts
+	before.Dropped = append([]uint64(nil), f.Dropped...)
+	err = f.Copy(writer{dst}, answer, expo.Text, s.limit)
+	s.mu.Lock()
+	s.idle = append(s.idle, f)
+	s.add(before, f.Counts)
+	s.mu.Unlock()
+	if err != nil && ctx.Err() == nil && !errors.As(err, new(writeError)) {
+		err = fmt.Errorf("%s: %w", s.URL, err)
+	}
+	return s.done(ctx, began, err)
+}
+
+// add adds what a filter has counted since.
+func (s *source) add(before, after containers.Counts) {
+	c := &s.counts
+	c.SeriesIn += after.SeriesIn - before.SeriesIn
+	c.SeriesOut += after.SeriesOut - before.SeriesOut
+	c.BytesIn += after.BytesIn - before.BytesIn
+	c.BytesOut += after.BytesOut - before.BytesOut
+	c.Stale += after.Stale - before.Stale
+	c.PodUnknown += after.PodUnknown - before.PodUnknown
+	c.Clashes += after.Clashes - before.Clashes
+	for i := range c.Dropped {
+		c.Dropped[i] += after.Dropped[i] - before.Dropped[i]
+	}
+}
+
+// done notes how an answer went.
+func (s *source) done(ctx context.Context, began time.Time, err error) error {
+	if err != nil && (errors.As(err, new(writeError)) || errors.Is(context.Cause(ctx), context.Canceled)) {
+		return err // which says nothing of the source
+	}
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = fmt.Errorf("%s: no whole answer in %s", s.URL, time.Since(began).Round(time.Millisecond))
+		s.note(began, late, err)
+		return err
+	}
+	s.note(began, reasonOf(err), err)
+	return err
+}
+
+func (s *source) note(began time.Time, reason int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fetches++
+	s.asked, s.up, s.took, s.err = true, err == nil, time.Since(began), ""
+	if err != nil {
+		s.failures[reason]++
+		s.err = oneLine(err)
+		return
+	}
+	s.answered = true
+}
+
+func reasonOf(err error) int {
+	var status *fetch.StatusError
+	var network net.Error
+	var op *net.OpError
+	switch {
+	case errors.As(err, &status):
+		return refused
+	case errors.Is(err, containers.ErrTooLarge):
+		return tooLarge
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return cut
+	case errors.As(err, &op):
+		return unreachable
+	case errors.As(err, &network) && network.Timeout():
+		return late
+	case err != nil && (strings.Contains(err.Error(), "line ") || strings.Contains(err.Error(), "the answer is")):
+		return unreadable
+	}
+	return unreachable
+}
+
+// state is how it goes with a source.
+func (s *source) state() (asked, up, answered bool, problem string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked, s.up, s.answered, s.err
+}
+
+// oneLine is an error's text without its line ends.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
