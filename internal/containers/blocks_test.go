@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"watchpost/internal/expo"
+	"watchpost/internal/testkubelet"
 )
 
 // TestBlocks: that labels are recognised changes nothing but the speed, in
@@ -81,7 +82,7 @@ func TestBlocksAreBounded(t *testing.T) {
 			t.Fatalf("%d bytes", f.blocks.bytes)
 		}
 	}
-	text := newNode(20).text()
+	text := testkubelet.NewNode(20).Text()
 	for range 3 {
 		filtered(t, f, text)
 	}
@@ -92,7 +93,7 @@ func TestBlocksAreBounded(t *testing.T) {
 
 // TestNoAllocations: in the steady state nothing is allocated for a line.
 func TestNoAllocations(t *testing.T) {
-	text := newNode(10).text()
+	text := testkubelet.NewNode(10).Text()
 	pods, _ := knownPods(t, text)
 	for _, rules := range []string{"", "profile: default", "profile: lean\ntimestamps: keep", "label-rules: [{drop: [id, name]}]", "label-rules: [{drop: [id, name, image], sum: true}]"} {
 		f := newFilter(t, rulesOf(t, rules), pods, "node", "n")

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/model/textparse"
 
 	"watchpost/internal/expo"
+	"watchpost/internal/testkubelet"
 )
 
 // userTime is how long the processor worked for this process, in seconds.
@@ -41,7 +42,7 @@ func benchmark(b *testing.B, name string, bytes int, run func()) {
 // BenchmarkFilter: the text of a node with 110 pods, to which node, cluster and
 // the pods' addresses are added.
 func BenchmarkFilter(b *testing.B) {
-	text := newNode(110).text()
+	text := testkubelet.NewNode(110).Text()
 	pods, _ := knownPods(b, text)
 	for _, profile := range []string{"none", "default", "lean"} {
 		f := newFilter(b, Rules{Profile: profile}, pods, "node", "worker-1", "cluster", "prod")
@@ -62,7 +63,7 @@ func BenchmarkFilter(b *testing.B) {
 // BenchmarkPrometheus: the same text through Prometheus' parser and relabelling,
 // rules of the profile and constant labels, without the lookup of pods.
 func BenchmarkPrometheus(b *testing.B) {
-	text := []byte(newNode(110).text())
+	text := []byte(testkubelet.NewNode(110).Text())
 	configs := append(relabelling(b, "default"), adding("node", "worker-1"), adding("cluster", "prod"), adding("pod_ip", "10.244.0.7"))
 	benchmark(b, "parse-and-relabel", len(text), func() {
 		p := textparse.NewPromParser(text, labels.NewSymbolTable(), false)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"watchpost/internal/expo"
+	"watchpost/internal/testkubelet"
 )
 
 // sample is the captured text of a kubelet, where it is at hand.
@@ -243,7 +244,7 @@ func TestCounts(t *testing.T) {
 
 // TestCopy: the same comes out however the text comes in.
 func TestCopy(t *testing.T) {
-	text := newNode(3).text()
+	text := testkubelet.NewNode(3).Text()
 	f := newFilter(t, Rules{Profile: "default"}, nil, "node", "n")
 	want := filtered(t, f, text)
 	for name, r := range map[string]io.Reader{

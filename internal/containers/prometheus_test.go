@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/prometheus/model/textparse"
 
 	"watchpost/internal/expo"
+	"watchpost/internal/testkubelet"
 )
 
 // What the filter does, held to what Prometheus does with the same text.
@@ -130,7 +131,7 @@ func knownPods(tb testing.TB, text string) (pods podsOf, ips map[string]string) 
 // are left as by Prometheus' own relabelling.
 func TestAsPrometheusRelabels(t *testing.T) {
 	for name, text := range map[string]func(testing.TB) string{
-		"generated": func(testing.TB) string { return newNode(20).text() },
+		"generated": func(testing.TB) string { return testkubelet.NewNode(20).Text() },
 		"captured":  sample,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -193,7 +194,7 @@ func TestAsPrometheusRelabels(t *testing.T) {
 
 // TestNoneIsTheInput: without rules the text differs in the added labels alone.
 func TestNoneIsTheInput(t *testing.T) {
-	text := newNode(20).text()
+	text := testkubelet.NewNode(20).Text()
 	if out := filtered(t, newFilter(t, Rules{}, nil), text); out != text {
 		t.Error("the text is not passed on as it is")
 	}

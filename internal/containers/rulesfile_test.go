@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"watchpost/internal/expo"
+	"watchpost/internal/testkubelet"
 )
 
 func TestParseRules(t *testing.T) {
@@ -176,7 +177,7 @@ func TestCheck(t *testing.T) {
 
 // TestCheckOfTheKubelet: what may be dropped of its labels, and what not.
 func TestCheckOfTheKubelet(t *testing.T) {
-	text := []byte(newNode(5).text())
+	text := []byte(testkubelet.NewNode(5).Text())
 	apart := `series: [{drop: "*", where: {pod: "", id: .+}}]` + "\n"
 	if err := Check(rulesOf(t, apart+"label-rules: [{drop: [id, name]}]"), expo.Text, text); err != nil {
 		t.Error(err)

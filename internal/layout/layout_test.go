@@ -45,6 +45,7 @@ var own = map[string][]string{
 	"watchpost/internal/stateagent":     {"watchpost/internal/expo", "watchpost/internal/run", "watchpost/internal/self", "watchpost/internal/serve", "watchpost/kube"},
 	"watchpost/internal/testkit":        {},
 	"watchpost/internal/testkube":       {},
+	"watchpost/internal/testkubelet":    {},
 	"watchpost/internal/testkube/fleet": {},
 	"watchpost/internal/testkube/":      {"watchpost/internal/testkube"},
 	"watchpost/internal/webui":          {},
@@ -75,7 +76,7 @@ func TestLayout(t *testing.T) {
 			if strings.HasPrefix(i, "watchpost/") && !slices.ContainsFunc(rule, func(r string) bool { return covers(r, i) }) {
 				t.Errorf("%s must not import %s", p.ImportPath, i)
 			}
-			if strings.HasSuffix(i, "internal/testkit") {
+			if strings.HasSuffix(i, "internal/testkit") || strings.HasSuffix(i, "internal/testkubelet") && !covers("watchpost/bench/", p.ImportPath) {
 				t.Errorf("%s imports %s, which is for tests", p.ImportPath, i)
 			}
 			if covers("watchpost/cmd/", p.ImportPath) && strings.Contains(i, "internal/testkube") {

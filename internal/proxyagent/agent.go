@@ -91,10 +91,10 @@ func New(cfg Config) (*Agent, error) {
 	}
 	taken := make(map[string]bool)
 	for _, s := range cfg.Sources {
-		if taken[s.Path] || s.Path == metricsPath {
-			return nil, fmt.Errorf("two sources would be served at %s", s.Path)
+		if taken[s.Name] {
+			return nil, fmt.Errorf("two sources are called %s", s.Name)
 		}
-		taken[s.Path] = true
+		taken[s.Name] = true
 		var pods containers.Pods
 		if cfg.Pods != nil {
 			pods = cfg.Pods
@@ -277,8 +277,17 @@ const (
 	explainPath = "/debug/explain"
 )
 
+// server is what Serve needs of a serve.Server.
+type server interface {
+	Handle(pattern string, h http.Handler)
+	ReadyWhen(name string, ask func() error)
+	SetLanding(serve.Landing)
+}
+
 // Serve puts the proxy's pages on its server.
-func (a *Agent) Serve(s *serve.Server) {
+func (a *Agent) Serve(s *serve.Server) { a.serveOn(s) }
+
+func (a *Agent) serveOn(s server) {
 	links := []serve.Link{{Path: metricsPath, Text: "All metrics"}}
 	s.Handle("GET "+metricsPath, a.page(metricsPath, a.joined))
 	s.Handle("GET "+selfPath, a.page(selfPath, func(_ context.Context, w io.Writer) error {

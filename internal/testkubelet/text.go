@@ -1,4 +1,6 @@
-package containers
+// Package testkubelet is a made-up node for tests and benchmarks: the text of its
+// containers, its pods, and a kubelet that serves both over TLS.
+package testkubelet
 
 import (
 	"cmp"
@@ -25,13 +27,17 @@ func (c cgroup) labels(more ...string) string {
 	return "{" + strings.Join(pairs, ",") + "}"
 }
 
-// node is a made-up node with its pods.
-type node struct {
+// Node is a made-up node with its pods.
+type Node struct {
 	cgroups []cgroup
-	pods    []string // their names; all are in the namespace team-0 to team-4
+	Pods    []Pod
 }
 
-func newNode(pods int) node {
+// Pod is one of a Node's.
+type Pod struct{ Namespace, Name, UID, IP, Container, ContainerID string }
+
+// NewNode makes a node with so many pods, always the same.
+func NewNode(pods int) Node {
 	random := rand.New(rand.NewPCG(1, 2))
 	hex := func(n int) string {
 		b := make([]byte, n)
@@ -40,16 +46,17 @@ func newNode(pods int) node {
 		}
 		return string(b)
 	}
-	var n node
+	var n Node
 	for _, id := range []string{"/", "/kubepods", "/kubepods/besteffort", "/kubepods/burstable"} {
 		n.cgroups = append(n.cgroups, cgroup{id: id})
 	}
 	for i := range pods {
 		namespace, app := fmt.Sprintf("team-%d", i%5), fmt.Sprintf("shop-%d", i%17)
 		pod := app + "-" + hex(10) + "-" + hex(5)
-		n.pods = append(n.pods, pod)
-		folder := "/kubepods/" + []string{"besteffort", "burstable"}[i%2] + "/pod" + hex(8) + "-" + hex(4) + "-" + hex(4) + "-" + hex(4) + "-" + hex(12)
+		uid := hex(8) + "-" + hex(4) + "-" + hex(4) + "-" + hex(4) + "-" + hex(12)
+		folder := "/kubepods/" + []string{"besteffort", "burstable"}[i%2] + "/pod" + uid
 		sandbox, container := hex(64), hex(64)
+		n.Pods = append(n.Pods, Pod{namespace, pod, uid, fmt.Sprintf("10.1.%d.%d", i/250, i%250+1), app, container})
 		n.cgroups = append(n.cgroups,
 			cgroup{id: folder, namespace: namespace, pod: pod},
 			cgroup{id: folder + "/" + sandbox, image: "registry.example/pause:3.10", name: sandbox, namespace: namespace, pod: pod},
@@ -85,8 +92,8 @@ var generated = []struct {
 	{names: "ulimits_soft", where: func(c cgroup) bool { return c.container != "" }, more: [][]string{{"ulimit", "max_open_files"}}},
 }
 
-// text is the node's answer at /metrics/cadvisor.
-func (n node) text() string {
+// Text is the node's answer at /metrics/cadvisor.
+func (n Node) Text() string {
 	random := rand.New(rand.NewPCG(3, 4))
 	var b strings.Builder
 	b.WriteString("# HELP cadvisor_version_info A constant 1, with versions.\n# TYPE cadvisor_version_info gauge\n" +

@@ -1,0 +1,384 @@
+package proxyagent
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
+	"watchpost/internal/containers"
+	"watchpost/internal/fetch"
+	"watchpost/internal/kubelet"
+	"watchpost/internal/podmap"
+	"watchpost/internal/serve"
+	"watchpost/internal/testkubelet"
+)
+
+// proxy is an Agent on a fake kubelet.
+type proxy struct {
+	*Agent
+	url     string
+	kubelet *testkubelet.Kubelet
+}
+
+func start(t *testing.T, k *testkubelet.Kubelet, pages string, change func(*Config, *kubelet.Client)) *proxy {
+	t.Helper()
+	client, err := kubelet.New(fetch.Config{URL: k.URL, CAFile: k.CAFile, TokenFile: k.TokenFile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	cfg := Config{Labels: []string{"node", "n1"}, Ceiling: 5 * time.Second, Log: slog.New(slog.DiscardHandler)}
+	for _, e := range kubelet.Endpoints() {
+		if strings.Contains(pages, e.Name) {
+			cfg.Sources = append(cfg.Sources, Source{Name: e.Name, Path: "/metrics/" + e.Name, From: client, Page: e.Path, URL: k.URL + e.Path, Kubelet: true, Streamed: e.Name == "cadvisor"})
+		}
+	}
+	if change != nil {
+		change(&cfg, client)
+	}
+	a, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := testMux{http.NewServeMux(), map[string]func() error{}}
+	a.serveOn(mux)
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return &proxy{a, s.URL, k}
+}
+
+// testMux is the part of a serve.Server that pages are put on.
+type testMux struct {
+	*http.ServeMux
+	ready map[string]func() error
+}
+
+func (m testMux) ReadyWhen(name string, ask func() error) { m.ready[name] = ask }
+func (m testMux) SetLanding(serve.Landing)                {}
+
+// get is the answer at a path.
+func (p *proxy) get(t *testing.T, path string, header ...string) (status int, text string, err error) {
+	t.Helper()
+	r, err := http.NewRequest("GET", p.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	answer, err := (&http.Transport{DisableCompression: true, DisableKeepAlives: true}).RoundTrip(r)
+	if err != nil {
+		return 0, "", err
+	}
+	defer answer.Body.Close()
+	in := io.Reader(answer.Body)
+	if answer.Header.Get("Content-Encoding") == "gzip" {
+		if in, err = gzip.NewReader(in); err != nil {
+			return 0, "", err
+		}
+	}
+	b, err := io.ReadAll(in)
+	return answer.StatusCode, string(b), err
+}
+
+// page is an answer that has to be whole and right.
+func (p *proxy) page(t *testing.T, path string, header ...string) string {
+	t.Helper()
+	status, text, err := p.get(t, path, header...)
+	if status != 200 || err != nil {
+		t.Fatalf("%s: status %d, %v: %.300s", path, status, err, text)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	if _, err := parser.TextToMetricFamilies(strings.NewReader(text)); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return text
+}
+
+func (p *proxy) wants(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q is not in it", part)
+		}
+	}
+}
+
+// series is how many lines are samples of container metrics.
+func series(text string) int { return strings.Count("\n"+text, "\ncontainer_") }
+
+func TestPassesOn(t *testing.T) {
+	node := testkubelet.NewNode(5)
+	k := testkubelet.Start(t)
+	k.Text("/metrics/cadvisor", node.Text())
+	k.Text("/pods", node.PodList())
+	p := start(t, k, "cadvisor", func(c *Config, client *kubelet.Client) {
+		c.Sources[0].Rules = containers.Rules{Pods: containers.PodRules{Labels: []string{"app"}}}
+		c.Pods = podmap.New(podmap.Config{Rules: c.Sources[0].Rules.Pods})
+		c.PodsFrom = &podmap.Poll{Kubelet: client, Interval: time.Hour, Log: c.Log}
+	})
+	if n, err := p.CheckPods(context.Background()); err != nil || n != 5 {
+		t.Fatalf("%d pods, %v", n, err)
+	}
+	for _, path := range []string{"/metrics/cadvisor", "/metrics"} {
+		for _, coding := range []string{"", "gzip"} {
+			text := p.page(t, path, "Accept-Encoding", coding)
+			if got, want := series(text), series(node.Text()); got != want {
+				t.Errorf("%s %q: %d series, want %d", path, coding, got, want)
+			}
+			for line := range strings.Lines(text) {
+				if !strings.HasPrefix(line, "#") && !strings.Contains(line, `node="n1"`) ||
+					strings.Contains(line, `,pod="shop`) && !(strings.Contains(line, `pod_ip="10.1.`) && strings.Contains(line, `label_app="shop-`)) {
+					t.Fatalf("%s: %s", path, line)
+				}
+			}
+		}
+	}
+	p.wants(t, p.page(t, "/metrics"), `watchpost_proxy_source_up{node="n1",source="cadvisor"} 1`, `watchpost_proxy_series_in_total{node="n1",source="cadvisor"} `,
+		`process_resident_memory_bytes{node="n1"}`, "watchpost_proxy_pods{node=\"n1\"} 5\n", `watchpost_proxy_scrapes_total{node="n1",path="/metrics",code="200"}`)
+	if err := p.Ready(); err != nil {
+		t.Error(err)
+	}
+	_, text, _ := p.get(t, "/lookup?ip="+node.Pods[1].IP)
+	p.wants(t, text, node.Pods[1].Name)
+}
+
+// Sources that have the same family, with the same and with other series, and one of
+// another type.
+func TestJoined(t *testing.T) {
+	k := testkubelet.Start(t)
+	k.Text("/metrics/cadvisor", "# HELP a_total A.\n# TYPE a_total counter\na_total{id=\"1\"} 1\na_total{x=\"y\",id=\"2\"} 2\n# TYPE b gauge\nb 1\n# TYPE c gauge\nc 1\n")
+	k.Text("/metrics/resource", "# HELP a_total B.\n# TYPE a_total counter\na_total{id=\"2\",x=\"y\"} 9\na_total{id=\"3\"} 3\n# TYPE b counter\nb 9\n# TYPE d histogram\nd_bucket{le=\"+Inf\"} 1\nd_sum 1\nd_count 1\n")
+	k.Text("/metrics/probes", "# TYPE d histogram\nd_bucket{p=\"1\",le=\"+Inf\"} 1\nd_sum{p=\"1\"} 1\nd_count{p=\"1\"} 1\nbare 1\n# TYPE e gauge\ne 1\n")
+	p := start(t, k, "cadvisor,resource,probes", func(c *Config, _ *kubelet.Client) { c.Labels = nil })
+	text := p.page(t, "/metrics")
+	end := strings.Index(text, "# HELP watchpost_")
+	const want = `# HELP a_total A.
+# TYPE a_total counter
+a_total{id="1"} 1
+a_total{x="y",id="2"} 2
+a_total{id="3"} 3
+# TYPE b gauge
+b 1
+# TYPE c gauge
+c 1
+# TYPE d histogram
+d_bucket{le="+Inf"} 1
+d_sum 1
+d_count 1
+d_bucket{p="1",le="+Inf"} 1
+d_sum{p="1"} 1
+d_count{p="1"} 1
+bare 1
+# TYPE e gauge
+e 1
+`
+	if end < 0 || text[:end] != want {
+		t.Errorf("got\n%s", text[:max(end, 0)])
+	}
+	p.wants(t, p.page(t, "/metrics/self"), "watchpost_proxy_join_refused_total 2\n")
+}
+
+// What can go wrong with a source: its own page fails or ends in the middle, the
+// joined one has the others, and the next answer is well.
+func TestFailures(t *testing.T) {
+	good := "# TYPE x gauge\nx 1\n"
+	for name, c := range map[string]struct {
+		bad    http.HandlerFunc
+		status int // of its own page; 0: it is cut off
+		reason string
+		error  string
+	}{
+		"truncated": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100000")
+			io.WriteString(w, good)
+		}, 0, "truncated", "unexpected EOF"},
+		"garbage": {func(w http.ResponseWriter, _ *http.Request) { w.Write(bytes.Repeat([]byte("\x00\xff\n"), 1000)) }, 502, "unreadable", "line 1: a zero byte"},
+		"page":    {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<!doctype html><p>hello") }, 502, "unreadable", "text/html"},
+		"huge":    {huge, 0, "too_large", "the text is too large"},
+		"long line": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/plain")
+			w.Write(bytes.Repeat([]byte("x"), 3<<20))
+		}, 502, "unreadable", "longer than 1048576 bytes"},
+		"gone":      {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 502, "unreachable", "EOF"},
+		"forbidden": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 403) }, 502, "refused", "grant get on nodes/metrics"},
+		"slow":      {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 504, "timeout", "no whole answer in"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := testkubelet.Start(t)
+			k.Page("/metrics/cadvisor", c.bad)
+			k.Text("/metrics/resource", "# TYPE y gauge\ny 1\n")
+			p := start(t, k, "cadvisor,resource", func(c *Config, _ *kubelet.Client) { c.Limit = 1 << 20 })
+			header := []string{serve.ScrapeTimeoutHeader, "1"}
+			status, text, err := p.get(t, "/metrics/cadvisor", header...)
+			if c.status == 0 && err == nil || c.status != 0 && (status != c.status || !strings.Contains(text, c.error)) {
+				t.Errorf("status %d, %v: %.300s", status, err, text)
+			}
+			text = p.page(t, "/metrics", header...)
+			p.wants(t, text, "\ny{node=\"n1\"} 1\n", `watchpost_proxy_source_up{node="n1",source="cadvisor"} 0`, `watchpost_proxy_source_up{node="n1",source="resource"} 1`,
+				fmt.Sprintf(`watchpost_proxy_source_failures_total{node="n1",source="cadvisor",reason=%q} 2`, c.reason))
+			if _, _, _, problem := p.sources[0].state(); !strings.Contains(problem, c.error) {
+				t.Errorf("problem %q", problem)
+			}
+			if err := p.Ready(); err == nil {
+				t.Error("ready without an answer")
+			}
+			k.Text("/metrics/cadvisor", good)
+			p.wants(t, p.page(t, "/metrics"), "\nx{node=\"n1\"} 1\n", `watchpost_proxy_source_up{node="n1",source="cadvisor"} 1`)
+			if err := p.Ready(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// huge says 500 MB, if somebody listens.
+func huge(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain")
+	part := bytes.Repeat([]byte("a{b=\"c\"} 1\n"), 10000)
+	for sent := 0; sent < 500<<20; sent += len(part) {
+		if _, err := w.Write(part); err != nil {
+			return
+		}
+	}
+}
+
+// A held source that is too large for the joined page costs itself.
+func TestHeldIsBounded(t *testing.T) {
+	k := testkubelet.Start(t)
+	k.Text("/metrics/cadvisor", "# TYPE x gauge\nx 1\n")
+	k.Page("/metrics/resource", huge)
+	p := start(t, k, "cadvisor,resource", func(c *Config, _ *kubelet.Client) { c.Held = 1 << 20 })
+	text := p.page(t, "/metrics")
+	p.wants(t, text, "\nx{node=\"n1\"} 1\n", `watchpost_proxy_source_up{node="n1",source="resource"} 0`, `reason="too_large"} 1`)
+	if strings.Contains(text, "\na{") {
+		t.Error("a part of a source was passed on")
+	}
+}
+
+func TestTokens(t *testing.T) {
+	k := testkubelet.Start(t)
+	k.Text("/metrics/cadvisor", "# TYPE x gauge\nx 1\n")
+	p := start(t, k, "cadvisor", nil)
+	p.page(t, "/metrics/cadvisor")
+	k.SetToken(t, "second") // as it rotates
+	p.page(t, "/metrics/cadvisor")
+	if got := strings.Join(k.Tokens(), ","); got != "Bearer first,Bearer second" {
+		t.Errorf("tokens %s", got)
+	}
+	if err := os.WriteFile(k.TokenFile, []byte("wrong"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, text, _ := p.get(t, "/metrics/cadvisor")
+	if status != 502 || !strings.Contains(text, "401") || !strings.Contains(text, k.TokenFile) {
+		t.Errorf("status %d: %s", status, text)
+	}
+	if err := os.WriteFile(k.TokenFile, []byte("two\ntokens"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, text, _ := p.get(t, "/metrics/cadvisor"); !strings.Contains(text, "does not hold one token") {
+		t.Error(text)
+	}
+}
+
+// A redirect is an error, and nobody else sees the token.
+func TestRedirect(t *testing.T) {
+	asked := make(chan string, 10)
+	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.Header.Get("Authorization") }))
+	t.Cleanup(thief.Close)
+	k := testkubelet.Start(t)
+	k.Page("/metrics/cadvisor", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, thief.URL+"/x", http.StatusFound) })
+	p := start(t, k, "cadvisor", nil)
+	status, text, _ := p.get(t, "/metrics/cadvisor")
+	if status != 502 || !strings.Contains(text, "redirects are not followed") {
+		t.Errorf("status %d: %s", status, text)
+	}
+	select {
+	case token := <-asked:
+		t.Errorf("the redirect was followed, with %q", token)
+	default:
+	}
+}
+
+// A kubelet that restarts is asked again, on a new connection.
+func TestRestart(t *testing.T) {
+	k := testkubelet.Start(t)
+	k.Text("/metrics/cadvisor", "# TYPE x gauge\nx 1\n")
+	p := start(t, k, "cadvisor", nil)
+	p.page(t, "/metrics/cadvisor")
+	k.CloseClientConnections()
+	p.page(t, "/metrics/cadvisor")
+}
+
+func TestExplain(t *testing.T) {
+	k := testkubelet.Start(t)
+	k.Text("/metrics/cadvisor", "# TYPE x gauge\nx{pod=\"a\"} 1\ny 1\n")
+	p := start(t, k, "cadvisor", func(c *Config, _ *kubelet.Client) {
+		c.Sources[0].Rules.Series = []containers.SeriesRule{{Metric: "x", Origin: "--drop x"}}
+	})
+	_, text, _ := p.get(t, "/debug/explain?metric=*")
+	p.wants(t, text, `"rule": "--drop x"`, `"output": "y{node=\"n1\"}"`)
+	for query, want := range map[string]int{"": 400, "?metric=(": 200, "?metric=x&source=none": 404, "?metric=x&limit=a": 400} {
+		if status, text, _ := p.get(t, "/debug/explain"+query); status != want {
+			t.Errorf("%s: status %d: %s", query, status, text)
+		}
+	}
+}
+
+// Label rules that make one series of two are told before anything is served.
+func TestCheckRules(t *testing.T) {
+	k := testkubelet.Start(t)
+	k.Text("/metrics/cadvisor", "# TYPE x gauge\nx{a=\"1\"} 1\nx{a=\"2\"} 1\n")
+	p := start(t, k, "cadvisor", func(c *Config, _ *kubelet.Client) {
+		c.Sources[0].Rules.Labels = []containers.LabelRule{{Drop: []string{"a"}, Origin: "rules.yml:3"}}
+	})
+	if err := p.CheckRules(context.Background()); err == nil || !strings.Contains(err.Error(), "rules.yml:3") {
+		t.Error(err)
+	}
+}
+
+func FuzzJoiner(f *testing.F) {
+	f.Add("# TYPE a gauge\na 1\n", "# TYPE a gauge\na{b=\"c\"} 1\n# TYPE d counter\nd 1\n")
+	f.Add("a 1\nb 2\na 3\n", "# HELP a x\na 1\n{\"a b\"} 1\n")
+	f.Fuzz(func(t *testing.T, first, second string) {
+		var texts [2]bytes.Buffer
+		for i, text := range []string{first, second} {
+			filter, err := containers.NewFilter(containers.Rules{}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if filter.Copy(&texts[i], strings.NewReader(text), 0, 1<<20) != nil {
+				return
+			}
+		}
+		var out bytes.Buffer
+		j := newJoiner(&out, 1<<20)
+		j.add(texts[0].Bytes())
+		j.add(texts[1].Bytes())
+		if err := j.end(); err != nil {
+			t.Fatal(err)
+		}
+		headers := make(map[string]bool)
+		for line := range strings.Lines(out.String()) {
+			if strings.HasPrefix(line, "# ") {
+				kind, name := header([]byte(strings.TrimSuffix(line, "\n")))
+				if headers[kind+name] {
+					t.Errorf("two of %q", line)
+				}
+				headers[kind+name] = true
+			}
+		}
+	})
+}
