@@ -19,6 +19,13 @@ USER 65534
 EXPOSE 8080 8081
 ENTRYPOINT ["/state-agent"]
 
+FROM scratch AS cadvisor-proxy
+LABEL org.opencontainers.image.title="Watchpost cadvisor-proxy" org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /src/bin/cadvisor-proxy /cadvisor-proxy
+USER 65534
+EXPOSE 9101
+ENTRYPOINT ["/cadvisor-proxy"]
+
 FROM scratch AS collector
 LABEL org.opencontainers.image.title="Watchpost collector" org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /src/bin/collector /collector

@@ -7,7 +7,7 @@ TOOL     := go tool -modfile=tools/go.mod
 WEB      := internal/webui/dist/index.html
 DATA     ?= data
 # Names that the drop-in promise fixes and promtool's style rules do not like: docs/compat.md.
-FIXED    := ^(\# (HELP|TYPE) )?node_(memory|netstat|entropy|wifi_station_(receive|transmit)_bits)_
+FIXED    := ^(\# (HELP|TYPE) )?(node_(memory|netstat|entropy|wifi_station_(receive|transmit)_bits)_|cadvisor_version_info|container_cpu_load)
 
 .DEFAULT_GOAL := all
 .PHONY: all build run test control-plane check bench bench-peers bench-state golden e2e image web clean
@@ -58,7 +58,7 @@ bench-state: build control-plane ## state-agent beside kube-state-metrics on a l
 	go run ./bench/state --limits
 
 golden: ## refresh every expected output, then read the diff
-	go test ./cmd/node-agent ./collectors ./kube -run 'Golden|Docs' -update
+	go test ./cmd/node-agent ./cmd/cadvisor-proxy ./collectors ./kube -run 'Golden|Docs' -update
 
 # Longer, for state-agent: WATCHPOST_CHURN=10m WATCHPOST_CUT=1m WATCHPOST_UPDATES=1000000, and WATCHPOST_KSM=kube-state-metrics to compare with.
 e2e: build ## the real programs, started and asked
