@@ -76,7 +76,6 @@ func TestNoProxy(t *testing.T) {
 // Certificates that are replaced while the program runs.
 func TestCAChanges(t *testing.T) {
 	s := quiet(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") })
-	s.Config.ErrorLog = nil
 	file := write(t, filepath.Join(t.TempDir(), "ca"), other)
 	c, err := New(Config{URL: s.URL, CAFile: file})
 	if err != nil {

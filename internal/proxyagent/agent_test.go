@@ -213,7 +213,7 @@ func TestFailures(t *testing.T) {
 			w.Write(bytes.Repeat([]byte("x"), 3<<20))
 		}, 502, "unreadable", "longer than 1048576 bytes"},
 		"gone":      {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 502, "unreachable", "EOF"},
-		"forbidden": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 403) }, 502, "refused", "grant get on nodes/metrics"},
+		"forbidden": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }, 502, "refused", "grant get on nodes/metrics"},
 		"slow":      {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 504, "timeout", "no whole answer in"},
 	} {
 		t.Run(name, func(t *testing.T) {

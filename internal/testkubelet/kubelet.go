@@ -3,6 +3,8 @@ package testkubelet
 import (
 	"encoding/json"
 	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -27,8 +29,9 @@ type Kubelet struct {
 func Start(t testing.TB) *Kubelet {
 	t.Helper()
 	k := &Kubelet{pages: make(map[string]http.HandlerFunc)}
-	k.Server = httptest.NewTLSServer(http.HandlerFunc(k.serve))
-	k.Server.Config.ErrorLog = nil
+	k.Server = httptest.NewUnstartedServer(http.HandlerFunc(k.serve))
+	k.Server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	k.Server.StartTLS()
 	t.Cleanup(func() { k.Server.CloseClientConnections(); k.Server.Close() })
 	dir := t.TempDir()
 	k.CAFile, k.TokenFile = filepath.Join(dir, "ca.crt"), filepath.Join(dir, "token")
