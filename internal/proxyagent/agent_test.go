@@ -214,7 +214,7 @@ func TestFailures(t *testing.T) {
 		}, 502, "unreadable", "longer than 1048576 bytes"},
 		"gone":      {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 502, "unreachable", "EOF"},
 		"forbidden": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }, 502, "refused", "grant get on nodes/metrics"},
-		"slow":      {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, 504, "timeout", "no whole answer in"},
+		"slow":      {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done(); panic(http.ErrAbortHandler) }, 504, "timeout", "no whole answer in"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := testkubelet.Start(t)
