@@ -26,7 +26,7 @@ const (
 	blockText = 8 << 20
 	// A block merges what has changed into its segments when that is more than
 	// mostPending bytes and more than one part in pendingShare of its text.
-	mostPending  = 16 << 10
+	mostPending = 16 << 10
 	// A smaller share costs less memory, and more merges between two scrapes: at 32
 	// they were half of all the work while 100 pods a second changed.
 	pendingShare = 8
