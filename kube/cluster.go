@@ -227,7 +227,7 @@ func (c *Cluster) newStore(r *resource) (*store, error) {
 			limit: c.config.ObjectLimit, cached: c.config.Cached, keep: keepShard(c.config.Shard, c.config.Shards),
 			render: newRenderer(r, c.config.Options), lists: c.lists, log: log, now: c.now,
 		}
-		if r.name == "pods" {
+		if r.isPods() {
 			w.lists = c.podLists
 		}
 		var err error
