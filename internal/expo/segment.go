@@ -127,7 +127,7 @@ func (m *Member) Add(s Segment) {
 	if m.err != nil || s.Len == 0 {
 		return
 	}
-	m.crc = multiplyCRC(m.crc, s.shift) ^ s.CRC // CombineCRC, the dear part of which was done when the segment was made
+	m.crc = combineCRC(m.crc, s.CRC, s.shift) // the dear part, the shift, was done when the segment was made
 	m.len += s.Len
 	_, m.err = m.w.Write(s.Deflated)
 }
@@ -146,12 +146,10 @@ func (m *Member) Close() error {
 	return m.err
 }
 
-// CombineCRC is the CRC-32 (IEEE) of a text A followed by a text B, from the sum
-// of each and the length of B. A checksum is a polynomial over GF(2) modulo the
-// generator; to follow A by B multiplies A's by x^(8·lenB).
-func CombineCRC(a, b uint32, lenB int64) uint32 {
-	return multiplyCRC(a, shiftCRC(lenB)) ^ b
-}
+// combineCRC is the CRC-32 (IEEE) of a text A followed by a text B, from the sum
+// of each and shiftCRC of B's length. A checksum is a polynomial over GF(2) modulo
+// the generator; to follow A by B multiplies A's by x^(8·length of B).
+func combineCRC(a, b, shift uint32) uint32 { return multiplyCRC(a, shift) ^ b }
 
 // shiftCRC is the polynomial x^(8·n) modulo the generator.
 func shiftCRC(n int64) uint32 {
