@@ -177,15 +177,11 @@ func (e *StatusError) Error() string {
 	return text
 }
 
-// Answer is the body of an answer. It is to be closed.
+// Answer is an answer: its body, inflated where it came deflated, is read and closed.
 type Answer struct {
-	io.Reader
+	io.ReadCloser
 	Type string // its media type, as the server says it
-	body io.Closer
 }
-
-// Close ends reading.
-func (a *Answer) Close() error { return a.body.Close() }
 
 // Get asks for a path, with the query that may be behind it. header has names and
 // values in turn. Only an answer with status 200 is one; the error of others is a
@@ -229,11 +225,11 @@ func (c *Client) Get(ctx context.Context, path string, header ...string) (*Answe
 	if answer.StatusCode != http.StatusOK {
 		return nil, c.refusal(answer, u.Redacted())
 	}
-	a := &Answer{Reader: answer.Body, Type: answer.Header.Get("Content-Type"), body: answer.Body}
+	a := &Answer{ReadCloser: answer.Body, Type: answer.Header.Get("Content-Type")}
 	switch coding := strings.ToLower(answer.Header.Get("Content-Encoding")); coding {
 	case "", "identity":
 	case "gzip":
-		a.Reader = &inflating{from: answer.Body}
+		a.ReadCloser = &inflating{from: answer.Body}
 	default:
 		answer.Body.Close()
 		return nil, fmt.Errorf("%s: the answer is in %q, which was not asked for", u.Redacted(), coding)
@@ -286,7 +282,7 @@ func readToken(file string) (string, error) {
 // inflating reads a gzip stream. Its header is read when something is asked for, not
 // while others wait.
 type inflating struct {
-	from io.Reader
+	from io.ReadCloser
 	z    *gzip.Reader
 }
 
@@ -302,5 +298,5 @@ func (i *inflating) Read(b []byte) (n int, err error) {
 	return i.z.Read(b)
 }
 
-// NewAnswer makes an answer of a body, for those who stand in for a server.
-func NewAnswer(body io.ReadCloser) *Answer { return &Answer{Reader: body, body: body} }
+// Close closes the stream's source.
+func (i *inflating) Close() error { return i.from.Close() }

@@ -165,7 +165,7 @@ func (s *server) Get(ctx context.Context, path string, _ ...string) (*fetch.Answ
 	if err != nil {
 		return nil, err
 	}
-	return fetch.NewAnswer(io.NopCloser(strings.NewReader(text))), nil
+	return &fetch.Answer{ReadCloser: io.NopCloser(strings.NewReader(text))}, nil
 }
 
 func says(text string) func(context.Context) (string, error) {
