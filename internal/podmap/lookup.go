@@ -1,11 +1,12 @@
 package podmap
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"watchpost/internal/serve"
 )
 
 // found is the answer to a question.
@@ -22,19 +23,14 @@ type found struct {
 func (m *Map) ServeLookup(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	answer, err := m.lookup(q.Get("ip"), q.Get("pod"), q.Get("container"))
-	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	var body any = answer
 	switch {
 	case err != nil:
-		w.WriteHeader(http.StatusBadRequest)
-		body = map[string]string{"error": err.Error()}
+		serve.WriteJSON(w, http.StatusBadRequest, err)
 	case len(answer.Pods)+len(answer.OnHost) == 0:
-		w.WriteHeader(http.StatusNotFound)
-		body = map[string]string{"error": "no pod of this node is known by that"}
+		serve.WriteJSON(w, http.StatusNotFound, errors.New("no pod of this node is known by that"))
+	default:
+		serve.WriteJSON(w, http.StatusOK, answer)
 	}
-	json.NewEncoder(w).Encode(body) // an error is the client's: it has gone
 }
 
 func (m *Map) lookup(ip, pod, container string) (f found, err error) {

@@ -2,13 +2,13 @@ package proxyagent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
 
 	"watchpost/internal/containers"
 	"watchpost/internal/expo"
+	"watchpost/internal/serve"
 )
 
 // maxExplained bounds the series of a source in an answer, unless the request says
@@ -30,11 +30,11 @@ func (a *Agent) serveExplain(w http.ResponseWriter, r *http.Request) {
 	if n, err := strconv.Atoi(q.Get("limit")); err == nil && n > 0 && n < most {
 		most = n
 	} else if q.Has("limit") && (err != nil || n <= 0) {
-		writeJSON(w, http.StatusBadRequest, errors.New("limit is not a number above 0"))
+		serve.WriteIndentedJSON(w, http.StatusBadRequest, errors.New("limit is not a number above 0"))
 		return
 	}
 	if metric == "" {
-		writeJSON(w, http.StatusBadRequest, errors.New("want ?metric=PATTERN, and perhaps &source=NAME&limit=N"))
+		serve.WriteIndentedJSON(w, http.StatusBadRequest, errors.New("want ?metric=PATTERN, and perhaps &source=NAME&limit=N"))
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), a.cfg.Ceiling)
@@ -43,7 +43,7 @@ func (a *Agent) serveExplain(w http.ResponseWriter, r *http.Request) {
 	case a.explain <- struct{}{}:
 		defer func() { <-a.explain }()
 	case <-ctx.Done():
-		writeJSON(w, http.StatusServiceUnavailable, errors.New("another request is being explained"))
+		serve.WriteIndentedJSON(w, http.StatusServiceUnavailable, errors.New("another request is being explained"))
 		return
 	}
 	answer := []explained{}
@@ -68,22 +68,8 @@ func (a *Agent) serveExplain(w http.ResponseWriter, r *http.Request) {
 		answer = append(answer, e)
 	}
 	if len(answer) == 0 {
-		writeJSON(w, http.StatusNotFound, errors.New("there is no source "+strconv.Quote(only)))
+		serve.WriteIndentedJSON(w, http.StatusNotFound, errors.New("there is no source "+strconv.Quote(only)))
 		return
 	}
-	writeJSON(w, http.StatusOK, answer)
-}
-
-// writeJSON answers with a value, or with {"error": text}.
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	if err, bad := v.(error); bad {
-		v = map[string]string{"error": err.Error()}
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.Encode(v) // an error is the client's: it has gone
+	serve.WriteIndentedJSON(w, http.StatusOK, answer)
 }

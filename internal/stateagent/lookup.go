@@ -3,7 +3,6 @@ package stateagent
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"strings"
 
 	"watchpost/internal/expo"
+	"watchpost/internal/serve"
 )
 
 // The question "whose address is this?", and the one for a pod by name, answered
@@ -244,7 +244,7 @@ func (h *lookup) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	q, err := parseQuestion(query.Get("ip"), query.Get("pod"))
 	if err != nil {
-		writeJSON(w, http.StatusBadRequest, err)
+		serve.WriteJSON(w, http.StatusBadRequest, err)
 		return
 	}
 	select {
@@ -255,28 +255,16 @@ func (h *lookup) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	text, err := h.text()
 	if err != nil {
-		writeJSON(w, http.StatusNotFound, err)
+		serve.WriteJSON(w, http.StatusNotFound, err)
 		return
 	}
 	pods, err := q.answer(text)
 	switch {
 	case err != nil:
-		writeJSON(w, http.StatusInternalServerError, err)
+		serve.WriteJSON(w, http.StatusInternalServerError, err)
 	case len(pods) == 0:
-		writeJSON(w, http.StatusNotFound, errors.New("no pod here has this address or name"))
+		serve.WriteJSON(w, http.StatusNotFound, errors.New("no pod here has this address or name"))
 	default:
-		writeJSON(w, http.StatusOK, pods)
+		serve.WriteJSON(w, http.StatusOK, pods)
 	}
-}
-
-// writeJSON answers with a value, or with {"error": text}.
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	if err, bad := v.(error); bad {
-		v = map[string]string{"error": err.Error()}
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(v) // an error is the client's: it has gone
 }
