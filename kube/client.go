@@ -21,6 +21,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/util/flowcontrol"
+
+	"watchpost/internal/words"
 )
 
 // ClientConfig says how the API server is reached.
@@ -102,13 +104,10 @@ func (c ClientConfig) rest() (*rest.Config, error) {
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
 		&clientcmd.ClientConfigLoadingRules{ExplicitPath: c.Kubeconfig}, overrides).ClientConfig()
 	if err != nil {
-		return nil, fmt.Errorf("kubeconfig %s: %s", c.Kubeconfig, oneLine(err))
+		return nil, fmt.Errorf("kubeconfig %s: %s", c.Kubeconfig, words.OneLine(err))
 	}
 	return config, nil
 }
-
-// oneLine is an error's text without its line ends.
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 // Server is the URL of the API server.
 func (c *Client) Server() string { return c.base.String() }

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"watchpost/internal/expo"
+	"watchpost/internal/words"
 )
 
 // Config says what of a cluster is watched and how it is rendered.
@@ -155,7 +156,7 @@ func (c *Config) check(table []*resource) error {
 			return fmt.Errorf("label selector %q is of resource %q, which does not exist", c.LabelSelectors[name], name)
 		}
 		if _, err := selection.Parse(c.LabelSelectors[name]); err != nil {
-			return fmt.Errorf("label selector %q of %s: %s", c.LabelSelectors[name], name, oneLine(err))
+			return fmt.Errorf("label selector %q of %s: %s", c.LabelSelectors[name], name, words.OneLine(err))
 		}
 	}
 	switch {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"watchpost/internal/words"
 )
 
 // customState is how it goes with the definitions of a cluster's custom resources.
@@ -24,7 +26,7 @@ func (s *customState) missing(of *CustomConfig) error {
 	defer s.mu.Unlock()
 	switch {
 	case s.err != nil && (!s.told || time.Since(s.failing) > patience):
-		return errors.New(oneLine(s.err))
+		return errors.New(words.OneLine(s.err))
 	case !s.told:
 		return errors.New("custom resource definitions: not listed yet")
 	}
@@ -46,7 +48,7 @@ func (c *Cluster) followCustom(ctx context.Context) {
 		watchCustom(ctx, c.config.Client.open, c.config.Custom, stats, customEvents{
 			changed: func(added, removed []*resource) {
 				if err := c.change(added, removed); err != nil {
-					c.log.Error("Custom resources cannot be watched", "error", oneLine(err))
+					c.log.Error("Custom resources cannot be watched", "error", words.OneLine(err))
 				}
 				s.mu.Lock()
 				s.told = true
@@ -57,7 +59,7 @@ func (c *Cluster) followCustom(ctx context.Context) {
 				defer s.mu.Unlock()
 				if err != nil && s.err == nil {
 					s.failing = c.now()
-					c.log.Warn("Custom resource definitions cannot be listed or watched; what was known stays", "error", oneLine(err))
+					c.log.Warn("Custom resource definitions cannot be listed or watched; what was known stays", "error", words.OneLine(err))
 				}
 				s.err = err
 			},

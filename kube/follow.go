@@ -20,6 +20,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+
+	"watchpost/internal/words"
 )
 
 // What decides which part of a cluster a program shows can be in the cluster itself:
@@ -41,7 +43,7 @@ func (c *Client) FollowShard(ctx context.Context, log *slog.Logger, namespace, p
 		}
 		failed(err)
 		if failures == 1 {
-			log.Warn("The shard of this program is not known", "error", oneLine(err))
+			log.Warn("The shard of this program is not known", "error", words.OneLine(err))
 		}
 		if !sleep(ctx, pause(failures, err)) {
 			return
@@ -139,7 +141,7 @@ func (c *Client) follow(ctx context.Context, log *slog.Logger, r *resource, name
 		failures++
 		if err != nil && !expired(err) {
 			failed(err)
-			log.Warn("Cannot list or watch; what was known stays", "path", path, "error", oneLine(err))
+			log.Warn("Cannot list or watch; what was known stays", "path", path, "error", words.OneLine(err))
 		}
 		sleep(ctx, pause(failures, err))
 	}

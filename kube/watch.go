@@ -19,6 +19,8 @@ import (
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"watchpost/internal/words"
 )
 
 // A watcher lists the objects of a resource, in one namespace or in all, and then
@@ -509,10 +511,10 @@ func (w *watcher) failed(err error) {
 		w.source.commit()
 		h.absent, h.synced = true, true
 		w.log.Info("The API server does not know this resource; it is asked again", "error", err)
-		h.said = oneLine(err)
+		h.said = words.OneLine(err)
 	}
 	h.absent = h.absent && unknown
-	if text := oneLine(err); text != h.said {
+	if text := words.OneLine(err); text != h.said {
 		h.said = text
 		w.log.Warn("Cannot list or watch; what was known stays", "error", text)
 	}
@@ -525,11 +527,11 @@ func (w *watcher) status() (synced bool, err error) {
 	defer h.mu.Unlock()
 	switch {
 	case !h.synced && h.err != nil:
-		return false, fmt.Errorf("not listed yet: %s", oneLine(h.err))
+		return false, fmt.Errorf("not listed yet: %s", words.OneLine(h.err))
 	case !h.synced:
 		return false, errors.New("not listed yet")
 	case !h.absent && !h.failing.IsZero() && w.now().Sub(h.failing) >= patience:
-		return true, fmt.Errorf("failing for %s: %s", w.now().Sub(h.failing).Round(time.Second), oneLine(h.err))
+		return true, fmt.Errorf("failing for %s: %s", w.now().Sub(h.failing).Round(time.Second), words.OneLine(h.err))
 	}
 	return true, nil
 }

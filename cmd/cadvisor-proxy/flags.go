@@ -20,6 +20,7 @@ import (
 	"watchpost/internal/kubelet"
 	"watchpost/internal/podmap"
 	"watchpost/internal/proxyagent"
+	"watchpost/internal/words"
 )
 
 // flags is the command line.
@@ -205,21 +206,9 @@ func (f *flags) rules() (containers.Rules, error) {
 	r.Series = append(slices.Clone(f.series.rules), r.Series...)
 	r.Timestamps = containers.Timestamps(cmp.Or(f.timestamps, string(r.Timestamps)))
 	r.MaxAge = cmp.Or(f.maxAge, r.MaxAge)
-	r.Pods.Labels = append(r.Pods.Labels, words(f.podLabels)...)
-	r.Pods.Annotations = append(r.Pods.Annotations, words(f.podAnnotations)...)
+	r.Pods.Labels = append(r.Pods.Labels, words.Split(f.podLabels...)...)
+	r.Pods.Annotations = append(r.Pods.Annotations, words.Split(f.podAnnotations...)...)
 	return r, nil
-}
-
-// words are those of lists separated by commas.
-func words(lists []string) (all []string) {
-	for _, list := range lists {
-		for word := range strings.SplitSeq(list, ",") {
-			if word = strings.TrimSpace(word); word != "" {
-				all = append(all, word)
-			}
-		}
-	}
-	return all
 }
 
 // userAgent is the name of this program to those that it asks.
@@ -267,7 +256,7 @@ func (f *flags) kubeletSources(client *kubelet.Client, rules containers.Rules) (
 	if f.kubeletMetrics == "none" {
 		return nil, nil
 	}
-	names := words([]string{f.kubeletMetrics})
+	names := words.Split(f.kubeletMetrics)
 	var sources []proxyagent.Source
 	var known []string
 	for _, e := range kubelet.Endpoints() {

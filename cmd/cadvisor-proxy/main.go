@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"watchpost/internal/proxyagent"
 	"watchpost/internal/run"
 	"watchpost/internal/serve"
+	"watchpost/internal/words"
 )
 
 // program is the name of this program.
@@ -82,7 +82,7 @@ func report(ctx context.Context, out io.Writer, agent *proxyagent.Agent, pods bo
 	for _, r := range reports {
 		if r.Err != nil {
 			failed++
-			fmt.Fprintf(w, "%s\tFAILED\t%s\n", r.Source, strings.Join(strings.Fields(r.Err.Error()), " "))
+			fmt.Fprintf(w, "%s\tFAILED\t%s\n", r.Source, words.OneLine(r.Err))
 			continue
 		}
 		fmt.Fprintf(w, "%s\tok\t%d of %d series are passed on; %s answers in %s\n", r.Source, r.Out, r.In, r.URL, r.Took.Round(time.Millisecond))
@@ -92,7 +92,7 @@ func report(ctx context.Context, out io.Writer, agent *proxyagent.Agent, pods bo
 		total++
 		if n, err := agent.CheckPods(ctx); err != nil {
 			failed++
-			fmt.Fprintf(w, "pods\tFAILED\t%s\n", strings.Join(strings.Fields(err.Error()), " "))
+			fmt.Fprintf(w, "pods\tFAILED\t%s\n", words.OneLine(err))
 		} else {
 			fmt.Fprintf(w, "pods\tok\t%d on this node\n", n)
 		}

@@ -14,6 +14,7 @@ import (
 	"watchpost/cmd/internal/cli"
 	"watchpost/internal/serve"
 	"watchpost/internal/stateagent"
+	"watchpost/internal/words"
 )
 
 // program is the name of this program.
@@ -45,12 +46,12 @@ type flags struct {
 	withoutCustomFile   bool
 	customResourcesOnly bool
 	settings            stateagent.Settings
-	resources           words
-	namespaces          words
-	namespacesDenied    words
-	allow, deny, optIn  words
+	resources           wordList
+	namespaces          wordList
+	namespacesDenied    wordList
+	allow, deny, optIn  wordList
 	labels, annotations keys
-	podLabels           words
+	podLabels           wordList
 	labelSelectors      map[string]string
 	lookup              bool
 	klog                klogFlags
@@ -144,23 +145,23 @@ func (f *flags) contentFlags() {
 	app.Flag("enumerations.true-only", "Of the states that a thing can be in show only the one it is in.").BoolVar(&s.TrueOnly)
 }
 
-// words is a flag of words separated by commas. Given again it takes more.
-type words []string
+// wordList is a flag of words separated by commas. Given again it takes more.
+type wordList []string
 
 // Set implements kingpin.Value.
-func (w *words) Set(s string) error {
-	for word := range strings.SplitSeq(s, ",") {
-		if word = strings.TrimSpace(word); word != "" && !slices.Contains(*w, word) {
+func (w *wordList) Set(s string) error {
+	for _, word := range words.Split(s) {
+		if !slices.Contains(*w, word) {
 			*w = append(*w, word)
 		}
 	}
 	return nil
 }
 
-func (w *words) String() string { return strings.Join(*w, ",") }
+func (w *wordList) String() string { return strings.Join(*w, ",") }
 
 // IsCumulative tells kingpin that the flag may be given again.
-func (w *words) IsCumulative() bool { return true }
+func (w *wordList) IsCumulative() bool { return true }
 
 // keys is a flag of keys by resource. Given again, what is said of a resource later
 // counts.

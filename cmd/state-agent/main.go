@@ -17,6 +17,7 @@ import (
 	"watchpost/internal/run"
 	"watchpost/internal/serve"
 	"watchpost/internal/stateagent"
+	"watchpost/internal/words"
 	"watchpost/kube"
 )
 
@@ -135,7 +136,7 @@ func report(ctx context.Context, out io.Writer, agent *stateagent.Agent) error {
 		switch {
 		case r.Err != nil:
 			failed++
-			fmt.Fprintf(w, "%s\tFAILED\t%s\n", name, strings.Join(strings.Fields(r.Err.Error()), " "))
+			fmt.Fprintf(w, "%s\tFAILED\t%s\n", name, words.OneLine(r.Err))
 		case len(r.Missing) > 0:
 			failed++
 			fmt.Fprintf(w, "%s\tFORBIDDEN\tto %s\n", name, strings.Join(r.Missing, " and "))

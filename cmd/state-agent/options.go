@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"watchpost/internal/stateagent"
+	"watchpost/internal/words"
 )
 
 // optionKeys are the keys of kube-state-metrics that are not the flag's name with
@@ -75,7 +76,7 @@ type option struct {
 func parseOptions(text []byte) ([]option, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return nil, errors.New(strings.TrimPrefix(strings.Join(strings.Fields(err.Error()), " "), "yaml: "))
+		return nil, errors.New(strings.TrimPrefix(words.OneLine(err), "yaml: "))
 	}
 	if len(doc.Content) == 0 || doc.Content[0].ShortTag() == "!!null" {
 		return nil, nil // nothing but comments
@@ -185,7 +186,7 @@ func (f *flags) setOption(m *kingpin.FlagModel, o option) error {
 		f.labelSelectors = make(map[string]string)
 	}
 	switch v := m.Value.(type) {
-	case *words:
+	case *wordList:
 		*v = nil
 	case *keys:
 		*v = nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"watchpost/internal/containers"
+	"watchpost/internal/words"
 )
 
 // Pod is what is known of a pod.
@@ -237,7 +238,7 @@ func (m *Map) state(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.err = ""; err != nil {
-		m.err = oneLine(err)
+		m.err = words.OneLine(err)
 	}
 }
 
@@ -341,6 +342,3 @@ func inOrder(pods []*Pod) []*Pod {
 	})
 	return pods
 }
-
-// oneLine is an error's text without its line ends.
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

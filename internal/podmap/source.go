@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"watchpost/internal/fetch"
+	"watchpost/internal/words"
 )
 
 // Source keeps a Map current.
@@ -76,7 +77,7 @@ func (w *Watch) Run(ctx context.Context, m *Map) {
 			}
 		default:
 			m.state(err)
-			if text := oneLine(err); text != said {
+			if text := words.OneLine(err); text != said {
 				said = text
 				w.Log.Warn("Cannot list or watch the pods of this node; what was known stays", "error", text)
 			}
@@ -223,7 +224,7 @@ func (p *Poll) Run(ctx context.Context, m *Map) {
 			continue
 		}
 		m.state(err)
-		if text := oneLine(err); text != said {
+		if text := words.OneLine(err); text != said {
 			said = text
 			p.Log.Warn("Cannot ask the kubelet for its pods; what was known stays", "error", text)
 		}

@@ -24,6 +24,7 @@ import (
 	"watchpost/internal/run"
 	"watchpost/internal/self"
 	"watchpost/internal/serve"
+	"watchpost/internal/words"
 )
 
 // Config is what a proxy is made from.
@@ -235,7 +236,7 @@ func (a *Agent) CheckRules(ctx context.Context) error {
 		if r := a.check(ctx, s); errors.Is(r.Err, ErrRules) {
 			return fmt.Errorf("source %s: %w", s.Name, r.Err)
 		} else if r.Err != nil {
-			a.cfg.Log.Warn("Whether the label rules make one series of two is not known yet; it is counted", "source", s.Name, "error", oneLine(r.Err))
+			a.cfg.Log.Warn("Whether the label rules make one series of two is not known yet; it is counted", "source", s.Name, "error", words.OneLine(r.Err))
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"watchpost/internal/containers"
 	"watchpost/internal/expo"
 	"watchpost/internal/serve"
+	"watchpost/internal/words"
 )
 
 // maxExplained bounds the series of a source in an answer, unless the request says
@@ -63,7 +64,7 @@ func (a *Agent) serveExplain(w http.ResponseWriter, r *http.Request) {
 			e.Series = append(e.Series, told...)
 		}
 		if err != nil {
-			e.Error = oneLine(err)
+			e.Error = words.OneLine(err)
 		}
 		answer = append(answer, e)
 	}

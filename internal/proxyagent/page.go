@@ -15,6 +15,7 @@ import (
 	"watchpost/internal/containers"
 	"watchpost/internal/expo"
 	"watchpost/internal/serve"
+	"watchpost/internal/words"
 )
 
 // GzipMode says which answers are compressed, of those to clients that take it.
@@ -62,9 +63,9 @@ func (a *Agent) page(path string, write func(context.Context, io.Writer) error) 
 			a.cfg.Log.Debug("A scrape was not sent whole", "path", path, "err", err, "client", r.RemoteAddr)
 			panic(http.ErrAbortHandler)
 		case !out.begun && ctx.Err() != nil:
-			a.fail(w, path, http.StatusGatewayTimeout, oneLine(err))
+			a.fail(w, path, http.StatusGatewayTimeout, words.OneLine(err))
 		case !out.begun:
-			a.fail(w, path, http.StatusBadGateway, oneLine(err))
+			a.fail(w, path, http.StatusBadGateway, words.OneLine(err))
 		default: // so that the client does not take the part for the whole
 			a.count(path, "aborted")
 			panic(http.ErrAbortHandler)

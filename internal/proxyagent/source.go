@@ -15,6 +15,7 @@ import (
 	"watchpost/internal/expo"
 	"watchpost/internal/fetch"
 	"watchpost/internal/serve"
+	"watchpost/internal/words"
 )
 
 // Getter asks for a page; fetch.Client and kubelet.Client do.
@@ -212,7 +213,7 @@ func (s *source) note(began time.Time, reason int, err error) {
 	s.asked, s.up, s.took, s.err = true, err == nil, time.Since(began), ""
 	if err != nil {
 		s.failures[reason]++
-		s.err = oneLine(err)
+		s.err = words.OneLine(err)
 		return
 	}
 	s.answered = true
@@ -245,6 +246,3 @@ func (s *source) state() (asked, up, answered bool, problem string) {
 	defer s.mu.Unlock()
 	return s.asked, s.up, s.answered, s.err
 }
-
-// oneLine is an error's text without its line ends.
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

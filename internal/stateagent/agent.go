@@ -22,6 +22,7 @@ import (
 	"watchpost/internal/run"
 	"watchpost/internal/self"
 	"watchpost/internal/serve"
+	"watchpost/internal/words"
 	"watchpost/kube"
 )
 
@@ -148,7 +149,7 @@ func (a *Agent) run(ctx context.Context, ready func()) error {
 			}
 			if err != nil {
 				a.files.bad(err)
-				a.cfg.Log.Error("The changed settings cannot be used; the old ones count", "error", oneLine(err))
+				a.cfg.Log.Error("The changed settings cannot be used; the old ones count", "error", words.OneLine(err))
 				continue
 			}
 			a.files.wait(watched)
@@ -182,7 +183,7 @@ func (a *Agent) reload(ctx context.Context, tasks *sync.WaitGroup, s Settings) e
 func (a *Agent) replace(ctx context.Context, tasks *sync.WaitGroup, s Settings, p part) error {
 	v, err := a.newView(s, p)
 	if err != nil {
-		a.cfg.Log.Error("What is to be shown cannot be", "error", oneLine(err))
+		a.cfg.Log.Error("What is to be shown cannot be", "error", words.OneLine(err))
 		return err
 	}
 	a.mu.Lock()
@@ -240,7 +241,7 @@ func (a *Agent) follow(ctx context.Context, tasks *sync.WaitGroup, parts chan<- 
 	}
 	client, err := s.client()
 	if err != nil { // that it can be made was seen before
-		a.cfg.Log.Error("What is to be shown is not known", "error", oneLine(err))
+		a.cfg.Log.Error("What is to be shown is not known", "error", words.OneLine(err))
 		return end
 	}
 	f := &followed{part: part{s.Shard, s.Shards, nil}, changed: func(p part) {
@@ -257,7 +258,7 @@ func (a *Agent) follow(ctx context.Context, tasks *sync.WaitGroup, parts chan<- 
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			if a.unknown != "" {
-				a.unknown = what + ": " + oneLine(err)
+				a.unknown = what + ": " + words.OneLine(err)
 			}
 		}
 	}
@@ -405,24 +406,12 @@ func (a *Agent) Stream(r *http.Request) (serve.Stream, error) {
 	var only, except []string
 	if r.URL.RawQuery != "" {
 		q := r.URL.Query()
-		only, except = named(q["resources"]), named(q["exclude_resources"])
+		only, except = words.Split(q["resources"]...), words.Split(q["exclude_resources"]...)
 		if q.Has("resources") && len(only) == 0 { // asked for none
 			only = []string{""}
 		}
 	}
 	return a.view().cluster.Snapshot(only, except), nil
-}
-
-// named are the names in lists separated by commas.
-func named(lists []string) (names []string) {
-	for _, list := range lists {
-		for name := range strings.SplitSeq(list, ",") {
-			if name = strings.TrimSpace(name); name != "" {
-				names = append(names, name)
-			}
-		}
-	}
-	return names
 }
 
 // Paths of the handlers.
@@ -517,10 +506,7 @@ func (a *Agent) facts() []serve.Fact {
 func (a *Agent) Check(ctx context.Context) ([]kube.Report, error) {
 	v := a.view()
 	if _, err := v.client.Version(ctx); err != nil {
-		return nil, fmt.Errorf("API server %s: %s", v.client.Server(), oneLine(err))
+		return nil, fmt.Errorf("API server %s: %s", v.client.Server(), words.OneLine(err))
 	}
 	return v.cluster.Check(ctx), nil
 }
-
-// oneLine is an error's text without its line ends.
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

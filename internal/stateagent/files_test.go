@@ -150,9 +150,3 @@ func TestSettingsCheck(t *testing.T) {
 		}
 	}
 }
-
-func TestNamed(t *testing.T) {
-	if got := named([]string{"pods, nodes", "", ",secrets"}); strings.Join(got, "|") != "pods|nodes|secrets" {
-		t.Errorf("%q", got)
-	}
-}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 
+	"watchpost/internal/words"
 	"watchpost/kube"
 )
 
@@ -40,7 +41,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error()+": "+strings.ToLower(r.Method)+" on the non-resource URL "+r.URL.Path, http.StatusForbidden)
 	case r.Context().Err() != nil: // nobody is there to read it
 	default:
-		g.log.Warn("The API server cannot be asked whether a request is allowed", "error", oneLine(err))
+		g.log.Warn("The API server cannot be asked whether a request is allowed", "error", words.OneLine(err))
 		http.Error(w, "the API server cannot be asked whether this is allowed", http.StatusServiceUnavailable)
 	}
 }
