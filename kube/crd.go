@@ -17,6 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"watchpost/internal/run"
 )
 
 // The custom resource definitions of a cluster, of which only names, scope and
@@ -191,10 +193,8 @@ func watchCustom(ctx context.Context, open opener, c *CustomConfig, stats *Custo
 		} else {
 			events.failed(fmt.Errorf("custom resource definitions: %w", err))
 		}
-		select {
-		case <-ctx.Done():
+		if run.Sleep(ctx, pause+rand.N(pause)/2) != nil {
 			return
-		case <-time.After(pause + rand.N(pause)/2):
 		}
 	}
 }

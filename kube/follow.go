@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
+	"watchpost/internal/run"
 	"watchpost/internal/words"
 )
 
@@ -45,7 +46,7 @@ func (c *Client) FollowShard(ctx context.Context, log *slog.Logger, namespace, p
 		if failures == 1 {
 			log.Warn("The shard of this program is not known", "error", words.OneLine(err))
 		}
-		if !sleep(ctx, pause(failures, err)) {
+		if run.Sleep(ctx, pause(failures, err)) != nil {
 			return
 		}
 	}
@@ -143,7 +144,7 @@ func (c *Client) follow(ctx context.Context, log *slog.Logger, r *resource, name
 			failed(err)
 			log.Warn("Cannot list or watch; what was known stays", "path", path, "error", words.OneLine(err))
 		}
-		sleep(ctx, pause(failures, err))
+		run.Sleep(ctx, pause(failures, err))
 	}
 }
 
@@ -210,16 +211,4 @@ func (f *follower) tell() {
 		return strings.Compare(a.GetName(), b.GetName())
 	})
 	f.failed(f.changed(all))
-}
-
-// sleep waits, and tells whether the context has not ended.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

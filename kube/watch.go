@@ -20,6 +20,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"watchpost/internal/run"
 	"watchpost/internal/words"
 )
 
@@ -150,7 +151,7 @@ func (w *watcher) run(ctx context.Context) {
 			w.failed(err)
 		}
 		failures++
-		w.wait(ctx, pause(failures, err))
+		run.Sleep(ctx, pause(failures, err))
 	}
 }
 
@@ -194,15 +195,6 @@ func pause(failures int, err error) time.Duration {
 		d = max(d, min(time.Duration(seconds)*time.Second, maxPause))
 	}
 	return d/2 + rand.N(d/2)
-}
-
-func (w *watcher) wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }
 
 // request makes a query of the watcher's selectors and more.

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"watchpost/bench/internal/agent"
+	"watchpost/internal/run"
 )
 
 //go:embed allowed.txt
@@ -104,10 +105,8 @@ func (o *options) ask(ctx context.Context, peer, ours *source) ([]round, error) 
 	var rounds []round
 	for i := range o.rounds {
 		if i > 0 {
-			select {
-			case <-time.After(o.pause):
-			case <-ctx.Done():
-				return nil, ctx.Err()
+			if err := run.Sleep(ctx, o.pause); err != nil {
+				return nil, err
 			}
 		}
 		var r round

@@ -12,6 +12,7 @@ import (
 
 	"watchpost/bench/internal/agent"
 	"watchpost/internal/expo"
+	"watchpost/internal/run"
 )
 
 // How often memory is looked at, and how long the program may take to calm down.
@@ -53,10 +54,8 @@ func (o *options) load(ctx context.Context, url string, usage *agent.Usage) (res
 	}
 	r.scrapes, r.collections = counted.scrapes-before.scrapes, counted.collections-before.collections
 	client.CloseIdleConnections()
-	select {
-	case <-time.After(calmTime):
-	case <-ctx.Done():
-		return r, ctx.Err()
+	if err := run.Sleep(ctx, calmTime); err != nil {
+		return r, err
 	}
 	r.after, err = usage.RSS()
 	return r, err
@@ -82,7 +81,7 @@ func (o *options) scrapeAll(ctx context.Context, client *http.Client, url string
 				case ctx.Err() == nil:
 					failures++
 					last = err
-					pause(until, 100*time.Millisecond)
+					run.Sleep(until, 100*time.Millisecond)
 				}
 			}
 			mu.Lock()
@@ -99,7 +98,7 @@ func (o *options) scrapeAll(ctx context.Context, client *http.Client, url string
 			if rss, err := usage.RSS(); err == nil {
 				peak = max(peak, rss)
 			}
-			if !pause(until, rssEvery) {
+			if run.Sleep(until, rssEvery) != nil {
 				watched <- peak
 				return
 			}
@@ -107,16 +106,6 @@ func (o *options) scrapeAll(ctx context.Context, client *http.Client, url string
 	}()
 	clients.Wait()
 	r.peak = <-watched
-}
-
-// pause waits and tells whether it was not broken off.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 func scrapeOnce(ctx context.Context, client *http.Client, url string, timeout time.Duration, body *bytes.Buffer) error {

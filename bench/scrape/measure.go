@@ -10,6 +10,7 @@ import (
 
 	"watchpost/bench/internal/agent"
 	"watchpost/internal/expo"
+	"watchpost/internal/run"
 )
 
 // cost is what one program needed in one run.
@@ -124,29 +125,16 @@ func (o *options) pair(ctx context.Context) (peer, ours cost, err error) {
 			}
 		}
 		order[0], order[1] = order[1], order[0] // neither always finds what the other warmed up
-		if err := pause(ctx, o.interval); err != nil {
+		if err := run.Sleep(ctx, o.interval); err != nil {
 			return cost{}, cost{}, err
 		}
 	}
 	// What the last scrape left to the background belongs to it.
-	if err := pause(ctx, 200*time.Millisecond); err != nil {
+	if err := run.Sleep(ctx, 200*time.Millisecond); err != nil {
 		return cost{}, cost{}, err
 	}
 	if err := errors.Join(p.settle(), u.settle()); err != nil {
 		return cost{}, cost{}, err
 	}
 	return p.cost, u.cost, nil
-}
-
-// pause waits, unless ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"watchpost/internal/run"
 )
 
 // reexec runs this program again in new network and mount namespaces, which the
@@ -47,5 +49,5 @@ func fillNamespace(ctx context.Context, pairs int) error {
 	if out, err := ip.CombinedOutput(); err != nil {
 		return fmt.Errorf("ip -batch: %w: %.300s", err, out)
 	}
-	return pause(ctx, settleTime)
+	return run.Sleep(ctx, settleTime)
 }

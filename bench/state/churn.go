@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"watchpost/internal/expo"
+	"watchpost/internal/run"
 	"watchpost/internal/testkube/fleet"
 )
 
@@ -31,7 +32,7 @@ func (o *options) churn(ctx context.Context, c *cluster, wanted int, costs *[2]c
 			return err
 		}
 	}
-	if err := pause(ctx, 5*time.Second); err != nil { // the start's garbage is not of the updates
+	if err := run.Sleep(ctx, 5*time.Second); err != nil { // the start's garbage is not of the updates
 		return err
 	}
 	made, err := o.side(ctx, c, both, costs)
@@ -131,7 +132,7 @@ func agree(ctx context.Context, both [2]*process) error {
 			fmt.Printf("both count %.0f container restarts then\n", counted[0])
 			return nil
 		}
-		if err := pause(ctx, time.Second); err != nil {
+		if err := run.Sleep(ctx, time.Second); err != nil {
 			return fmt.Errorf("%s counts %.0f container restarts, %s %.0f: %w", both[0].Name, counted[0], both[1].Name, counted[1], err)
 		}
 	}

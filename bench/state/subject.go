@@ -12,6 +12,7 @@ import (
 
 	"watchpost/bench/internal/agent"
 	"watchpost/internal/expo"
+	"watchpost/internal/run"
 )
 
 // timeout bounds one scrape; the peer takes seconds.
@@ -107,7 +108,7 @@ func (s *subject) measure(ctx context.Context, wanted, scrapes int) (c cost, err
 	if c.peak, err = p.PeakRSS(); err != nil {
 		return c, err
 	}
-	if err := pause(ctx, 5*time.Second); err != nil { // what the start left to the background is not a scrape's
+	if err := run.Sleep(ctx, 5*time.Second); err != nil { // what the start left to the background is not a scrape's
 		return c, err
 	}
 	before, err := p.CPU()
@@ -120,7 +121,7 @@ func (s *subject) measure(ctx context.Context, wanted, scrapes int) (c cost, err
 			return c, err
 		}
 		c.bytes, c.took = len(page.Body), c.took+page.Took/time.Duration(scrapes)
-		if err := pause(ctx, time.Second); err != nil {
+		if err := run.Sleep(ctx, time.Second); err != nil {
 			return c, err
 		}
 	}
@@ -151,7 +152,7 @@ func (p *process) awaitAll(ctx context.Context, wanted int, c *cost) error {
 				return nil
 			}
 		}
-		if err := pause(ctx, time.Second); err != nil {
+		if err := run.Sleep(ctx, time.Second); err != nil {
 			return fmt.Errorf("%s shows %d objects of %d: %w", p.Name, c.objects, wanted, err)
 		}
 	}
@@ -169,14 +170,4 @@ func count(text []byte) (objects, series int, err error) {
 		}
 	}
 	return objects, series, sc.Err()
-}
-
-// pause waits, unless ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -232,11 +232,7 @@ func (r *Registration) run(ctx context.Context, ready func()) error {
 		} else {
 			retry = retryMin
 		}
-		timer := time.NewTimer(r.wait(pause))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if run.Sleep(ctx, r.wait(pause)) != nil {
 			r.leave(ctx)
 			return nil
 		}

@@ -35,7 +35,7 @@ var own = map[string][]string{
 	"watchpost/internal/layout":         {},
 	"watchpost/internal/netlink":        {},
 	"watchpost/internal/nodeagent":      {"watchpost/collectors", "watchpost/internal/expo", "watchpost/internal/hostfs", "watchpost/internal/self", "watchpost/internal/serve"},
-	"watchpost/internal/podmap":         {"watchpost/internal/containers", "watchpost/internal/fetch", "watchpost/internal/serve", "watchpost/internal/words"},
+	"watchpost/internal/podmap":         {"watchpost/internal/containers", "watchpost/internal/fetch", "watchpost/internal/run", "watchpost/internal/serve", "watchpost/internal/words"},
 	"watchpost/internal/promname":       {},
 	"watchpost/internal/promstack":      {"watchpost/internal/run"},
 	"watchpost/internal/proxyagent":     {"watchpost/internal/containers", "watchpost/internal/expo", "watchpost/internal/fetch", "watchpost/internal/podmap", "watchpost/internal/run", "watchpost/internal/self", "watchpost/internal/serve", "watchpost/internal/words"},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"watchpost/internal/fetch"
+	"watchpost/internal/run"
 	"watchpost/internal/words"
 )
 
@@ -186,16 +187,7 @@ func pause(ctx context.Context, failures int) {
 	if failures < 6 {
 		d = min(maxPause, minPause<<(max(failures, 1)-1))
 	}
-	wait(ctx, d/2+rand.N(d/2))
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
+	run.Sleep(ctx, d/2+rand.N(d/2))
 }
 
 // Poll asks the kubelet for its pods at intervals: for clusters that forbid the watch.
@@ -220,7 +212,7 @@ func (p *Poll) Run(ctx context.Context, m *Map) {
 				p.Log.Info("The pods of this node are known again")
 			}
 			said, failures = "", 0
-			wait(ctx, p.Interval)
+			run.Sleep(ctx, p.Interval)
 			continue
 		}
 		m.state(err)

@@ -148,10 +148,8 @@ func (a *Agent) warm(ctx context.Context, ready func()) error {
 			<-ctx.Done()
 			return ctx.Err()
 		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := run.Sleep(ctx, wait); err != nil {
+			return err
 		}
 	}
 }
@@ -356,10 +354,8 @@ func (a *Agent) CheckPods(ctx context.Context) (int, error) {
 		if err == nil {
 			return a.cfg.Pods.Len(), nil
 		}
-		select {
-		case <-ctx.Done():
+		if run.Sleep(ctx, 100*time.Millisecond) != nil {
 			return 0, err
-		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
