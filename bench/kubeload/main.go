@@ -17,9 +17,9 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"watchpost/bench/internal/agent"
+	"watchpost/bench/internal/apiserver"
 	"watchpost/internal/testkube"
 	"watchpost/internal/testkube/fleet"
 )
@@ -57,51 +57,31 @@ func (o *options) run(ctx context.Context) (err error) {
 	if flag.NArg() > 0 || o.updates < 0 || o.during < 0 || o.dir != "" && o.kubeconfig != "" {
 		return errors.New("takes no arguments and no negative number, and --dir not with --kubeconfig")
 	}
-	config, own, err := o.connect()
+	server, err := apiserver.Open(o.kubeconfig, o.dir)
 	if err != nil {
 		return err
 	}
-	if own != nil {
-		defer func() { err = errors.Join(err, own.Stop()) }()
-	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
 	begun := time.Now()
-	if err := fleet.Load(ctx, config, o.size, func(s string) { fmt.Println(s) }); err != nil {
+	if err := fleet.Load(ctx, server.Config, o.size, func(s string) { fmt.Println(s) }); err != nil {
 		return err
 	}
 	fmt.Printf("loaded %s in %s\n", o.size, time.Since(begun).Round(100*time.Millisecond))
-	if own != nil {
-		if err := tellCost(own); err != nil {
+	if server.Own != nil {
+		if err := tellCost(server.Own); err != nil {
 			return err
 		}
 	}
 	if o.updates > 0 {
-		if err := o.churn(ctx, config); err != nil {
+		if err := o.churn(ctx, server.Config); err != nil {
 			return err
 		}
 	}
-	if own != nil && ctx.Err() == nil {
-		fmt.Println("export KUBECONFIG=" + own.Kubeconfig())
+	if server.Own != nil && ctx.Err() == nil {
+		fmt.Println("export KUBECONFIG=" + server.Kubeconfig)
 		<-ctx.Done()
 	}
 	return nil
-}
-
-// connect is the API server that was named, or one of our own.
-func (o *options) connect() (*rest.Config, *testkube.Cluster, error) {
-	if o.kubeconfig != "" {
-		config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
-		return config, nil, err
-	}
-	if o.dir != "" {
-		if err := os.MkdirAll(o.dir, 0o700); err != nil {
-			return nil, nil, err
-		}
-	}
-	own, err := testkube.Launch(testkube.Options{Dir: o.dir})
-	if err != nil {
-		return nil, nil, err
-	}
-	return own.Config(), own, nil
 }
 
 func (o *options) churn(ctx context.Context, config *rest.Config) error {

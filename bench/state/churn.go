@@ -23,7 +23,7 @@ const agreeLimit = 2 * time.Minute
 // from the moment that both showed all objects.
 func (o *options) churn(ctx context.Context, c *cluster, wanted int, costs *[2]cost) (err error) {
 	var both [2]*process
-	for i, s := range o.subjects(c.kubeconfig) {
+	for i, s := range o.subjects(c.Kubeconfig) {
 		if both[i], err = s.start(ctx); err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (o *options) side(ctx context.Context, c *cluster, both [2]*process, costs 
 	go func() {
 		var err error
 		if o.updates > 0 {
-			made, err = fleet.Churn(updating, c.config, o.size(), o.updates)
+			made, err = fleet.Churn(updating, c.Config, o.size(), o.updates)
 		} else {
 			<-updating.Done()
 		}

@@ -10,19 +10,13 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
-	"watchpost/internal/testkube"
+	"watchpost/bench/internal/apiserver"
 	"watchpost/internal/testkube/fleet"
 )
 
 // cluster is the API server that both programs watch.
-type cluster struct {
-	kubeconfig string
-	config     *rest.Config
-	own        *testkube.Cluster // nil where it is somebody else's
-}
+type cluster struct{ *apiserver.Server }
 
 // size is that of our own API server's fleet.
 func (o *options) size() fleet.Size {
@@ -32,28 +26,22 @@ func (o *options) size() fleet.Size {
 // cluster is the API server that --kubeconfig names, as it is, or one of our own with
 // a fleet in it; --dir keeps that for the next run.
 func (o *options) cluster(ctx context.Context) (*cluster, error) {
-	if o.kubeconfig != "" {
-		config, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
-		return &cluster{kubeconfig: o.kubeconfig, config: config}, err
-	}
-	if o.dir != "" {
-		if err := os.MkdirAll(o.dir, 0o700); err != nil {
-			return nil, err
-		}
-	}
-	own, err := testkube.Launch(testkube.Options{Dir: o.dir})
+	server, err := apiserver.Open(o.kubeconfig, o.dir)
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{kubeconfig: own.Kubeconfig(), config: own.Config(), own: own}
+	c := &cluster{server}
+	if c.Own == nil {
+		return c, nil
+	}
 	begun := time.Now()
-	if err := fleet.Load(ctx, c.config, o.size(), func(s string) { fmt.Fprintln(os.Stderr, s) }); err != nil {
-		return nil, errors.Join(err, c.stop())
+	if err := fleet.Load(ctx, c.Config, o.size(), func(s string) { fmt.Fprintln(os.Stderr, s) }); err != nil {
+		return nil, errors.Join(err, c.Stop())
 	}
 	// A new process: one that has just taken all these writes holds gigabytes of their
 	// history, and has to be neither faster nor slower than one that has the folder.
-	if err := own.Restart(); err != nil {
-		return nil, errors.Join(err, c.stop())
+	if err := c.Own.Restart(); err != nil {
+		return nil, errors.Join(err, c.Stop())
 	}
 	fmt.Fprintf(os.Stderr, "API server with %s after %s\n", o.size(), time.Since(begun).Round(time.Second))
 	return c, nil
@@ -78,7 +66,7 @@ var shown = []schema.GroupVersionResource{
 
 // objects is how many objects both programs have to show.
 func (c *cluster) objects(ctx context.Context) (n int, err error) {
-	client, err := metadata.NewForConfig(c.config)
+	client, err := metadata.NewForConfig(c.Config)
 	if err != nil {
 		return 0, err
 	}
@@ -93,12 +81,4 @@ func (c *cluster) objects(ctx context.Context) (n int, err error) {
 		}
 	}
 	return n, nil
-}
-
-// stop ends our own API server.
-func (c *cluster) stop() error {
-	if c.own == nil {
-		return nil
-	}
-	return c.own.Stop()
 }

@@ -75,14 +75,14 @@ func (o *options) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.stop()) }()
+	defer func() { err = errors.Join(err, c.Stop()) }()
 
 	wanted, err := c.objects(ctx)
 	if err != nil {
 		return err
 	}
 	var costs [2]cost
-	for i, s := range o.subjects(c.kubeconfig) {
+	for i, s := range o.subjects(c.Kubeconfig) {
 		if costs[i], err = s.measure(ctx, wanted, o.scrapes); err != nil {
 			return err
 		}
