@@ -2,6 +2,7 @@ package kube
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"hash/fnv"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unsafe"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -68,11 +70,14 @@ func (m textMark) length() int { return int(m & maxText) }
 // codec is what the sources of a cluster share to compress and to read back, which
 // holds some megabytes. It also holds the memory for texts that wait to be merged.
 type codec struct {
-	seed maphash.Seed
+	seed  maphash.Seed
+	coder *expo.PieceCoder
 
 	mu       sync.Mutex
 	deflater expo.Deflater
 	inflater expo.Inflater
+	joiner   expo.Joiner
+	coded    []byte
 	old, new []byte
 	order    []int32
 	starts   []int32
@@ -87,7 +92,7 @@ type codec struct {
 }
 
 func newCodec() *codec {
-	c := &codec{seed: maphash.MakeSeed()}
+	c := &codec{seed: maphash.MakeSeed(), coder: expo.NewPieceCoder()}
 	c.eof = c.deflater.Deflate([]byte(expo.EOF))
 	c.writers.New = func() any { return bufio.NewWriterSize(nil, writeSize) }
 	return c
@@ -149,6 +154,7 @@ type block struct {
 	marks    []textMark      // of slot s and family f at s*families+f; of the latest text
 	text     int             // bytes, of the latest texts
 	segments []*expo.Segment // by family; nil where there is no text
+	pieces   []*pieces       // by family; nil where the segment was deflated as a whole
 
 	changes []textChange // since the segments were made
 	chunks  [][]byte
@@ -166,7 +172,21 @@ type slot struct {
 type textChange struct {
 	slot, family uint16
 	before       uint32 // bytes of the text that it takes the place of
-	text         []byte
+	text         []byte // where the segment is of pieces the bits of its piece
+	piece        expo.Piece
+}
+
+// pieces tell of a segment that was joined from pieces where they are.
+type pieces struct {
+	unfit  bool   // the segment is none, since the family's texts are not alike
+	prefix []byte // that all texts have
+	of     [blockSlots]piece
+}
+
+// piece is what a slot has in a segment; of one without text nothing is true.
+type piece struct {
+	expo.Piece
+	at uint32 // bit where it begins
 }
 
 // spot tells where an object is.
@@ -195,6 +215,7 @@ type source struct {
 	listing bool
 	served  *view // nil: to be made
 	expires uint32
+	coded   []byte // used again
 }
 
 // view is what a source serves. It is never changed.
@@ -268,7 +289,7 @@ func (s *source) put(uid types.UID, r *rendering, expires int64) (added bool) {
 		text := r.of(f)
 		if m := s.codec.mark(text); m != marks[f] {
 			s.changed()
-			b.change(s.codec, p.slot, f, marks[f], text)
+			s.change(b, p.slot, f, marks[f], text)
 			b.text += m.length() - marks[f].length()
 			marks[f] = m
 		}
@@ -301,7 +322,7 @@ func (s *source) removeAt(p spot) {
 	marks := b.marks[int(p.slot)*s.families:][:s.families]
 	for f, m := range marks {
 		if m != 0 {
-			b.change(s.codec, p.slot, f, m, nil)
+			s.change(b, p.slot, f, m, nil)
 			b.text -= m.length()
 			marks[f] = 0
 		}
@@ -474,7 +495,7 @@ func (s *source) tidy() {
 // join moves the objects of b, which has no changes waiting, to a, the block at
 // index i, which has none either, and room for them.
 func (s *source) join(a *block, i int, b *block) {
-	joined := &block{text: a.text + b.text, segments: make([]*expo.Segment, s.families)}
+	joined := &block{text: a.text + b.text, segments: make([]*expo.Segment, s.families), pieces: make([]*pieces, s.families)}
 	n := a.live + b.live
 	joined.slots, joined.marks = make([]slot, 0, n), make([]textMark, 0, n*s.families)
 	for _, from := range []*block{a, b} {
@@ -492,21 +513,38 @@ func (s *source) join(a *block, i int, b *block) {
 	*a = *joined
 }
 
-// change notes the text that takes the place of another.
-func (b *block) change(c *codec, slot uint16, family int, before textMark, text []byte) {
-	n := len(text)
-	if n > 0 {
-		last := len(b.chunks) - 1
-		if last < 0 || cap(b.chunks[last])-len(b.chunks[last]) < n {
-			b.chunks = append(b.chunks, c.chunk(n))
-			last++
+// change notes the text that takes the place of another, which has the mark before.
+func (s *source) change(b *block, slot uint16, family int, before textMark, text []byte) {
+	n := textChange{slot: slot, family: uint16(family), before: uint32(before.length())}
+	if len(text) > 0 && b.pieces != nil {
+		if p := b.pieces[family]; p != nil && !p.unfit && !bytes.HasPrefix(text, p.prefix) {
+			s.codec.merge(b, s.families)
+			b.pieces[family] = &pieces{unfit: true}
+		} else if p != nil && !p.unfit {
+			s.coded, n.piece = s.codec.coder.Append(s.coded[:0], len(p.prefix), text)
+			text = s.coded
 		}
-		held := append(b.chunks[last], text...)
-		b.chunks[last] = held
-		text = held[len(held)-n:]
 	}
-	b.changes = append(b.changes, textChange{slot, uint16(family), uint32(before.length()), text})
-	b.pending += n + 16
+	if len(text) > 0 {
+		n.text = b.hold(s.codec, text)
+	}
+	b.changes = append(b.changes, n)
+	b.pending += len(text) + changeSize
+}
+
+// changeSize is how many bytes a change takes beside its text.
+const changeSize = int(unsafe.Sizeof(textChange{}))
+
+// hold keeps a text until the next merge.
+func (b *block) hold(c *codec, text []byte) []byte {
+	last := len(b.chunks) - 1
+	if last < 0 || cap(b.chunks[last])-len(b.chunks[last]) < len(text) {
+		b.chunks = append(b.chunks, c.chunk(len(text)))
+		last++
+	}
+	held := append(b.chunks[last], text...)
+	b.chunks[last] = held
+	return held[len(held)-len(text):]
 }
 
 // merge brings a block's segments up to date.
@@ -516,8 +554,9 @@ func (c *codec) merge(b *block, families int) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if b.segments == nil {
-		b.segments = make([]*expo.Segment, families)
+	first := b.segments == nil
+	if first {
+		b.segments, b.pieces = make([]*expo.Segment, families), make([]*pieces, families)
 	}
 
 	// By family, in the order in which they came.
@@ -538,7 +577,7 @@ func (c *codec) merge(b *block, families int) {
 	for f := range families {
 		end := c.starts[f] // which the loop above has moved to the end
 		if begin < end {
-			c.splice(b, f, families, c.order[begin:end])
+			c.update(b, f, families, c.order[begin:end], first)
 		}
 		begin = end
 	}
@@ -552,10 +591,13 @@ func (c *codec) merge(b *block, families int) {
 	}
 }
 
-// splice makes the segment of a family anew, with its changes in the order in which
+// update makes the segment of a family anew, with its changes in the order in which
 // they came: of the changes of a slot the first tells how long its text in the
 // segment is, the last what it is to be.
-func (c *codec) splice(b *block, f, families int, changes []int32) {
+//
+// What a block is filled with is deflated as a whole. What has changed since may
+// change again, and is joined from pieces.
+func (c *codec) update(b *block, f, families int, changes []int32, first bool) {
 	for _, i := range changes {
 		slot := b.changes[i].slot
 		if c.first[slot] == 0 {
@@ -563,6 +605,21 @@ func (c *codec) splice(b *block, f, families int, changes []int32) {
 		}
 		c.last[slot] = i
 	}
+	p := b.pieces[f]
+	if p != nil && !p.unfit {
+		b.segments[f] = c.rejoin(b, f, families)
+		return
+	}
+	c.splice(b, f, families)
+	if first || p != nil {
+		b.segments[f] = c.deflate(c.new)
+		return
+	}
+	b.segments[f], b.pieces[f] = c.cut(b, f, families)
+}
+
+// splice puts the changes of a family into its text, c.new.
+func (c *codec) splice(b *block, f, families int) {
 	c.old = c.inflate(c.old[:0], b.segments[f])
 	c.new = c.new[:0]
 	done, at := 0, 0 // of the old text: what was dealt with, where the slot's begins
@@ -582,7 +639,63 @@ func (c *codec) splice(b *block, f, families int, changes []int32) {
 	if at != len(c.old) {
 		panic("BUG: kube: the marks of a block do not fit its text")
 	}
-	b.segments[f] = c.deflate(c.new)
+}
+
+// maxPrefix bounds the prefix of the texts of a segment, in bytes.
+const maxPrefix = 256
+
+// cut makes a segment of pieces of the text of a family, c.new.
+func (c *codec) cut(b *block, f, families int) (*expo.Segment, *pieces) {
+	if len(c.new) == 0 {
+		return nil, nil
+	}
+	prefix := c.new[:min(len(c.new), maxPrefix)]
+	prefix = prefix[:bytes.IndexByte(prefix, '"')+1] // kube_pod_info{namespace="
+	p, alike := &pieces{prefix: bytes.Clone(prefix)}, len(prefix) > 0
+	c.joiner.Begin(c.coder, p.prefix)
+	rest := c.new
+	for slot := range b.slots {
+		n := b.marks[slot*families+f].length()
+		if n == 0 {
+			continue
+		}
+		text := rest[:n]
+		rest = rest[n:]
+		if alike = alike && bytes.HasPrefix(text, prefix); !alike {
+			return c.deflate(c.new), &pieces{unfit: true}
+		}
+		o := &p.of[slot]
+		c.coded, o.Piece = c.coder.Append(c.coded[:0], len(prefix), text)
+		o.at = uint32(c.joiner.Add(c.coded, 0, o.Piece, n))
+	}
+	s := c.joiner.End()
+	return &s, p
+}
+
+// rejoin makes the segment of a family anew that is of pieces.
+func (c *codec) rejoin(b *block, f, families int) *expo.Segment {
+	p := b.pieces[f]
+	var old []byte
+	if b.segments[f] != nil {
+		old = b.segments[f].Deflated
+	}
+	c.joiner.Begin(c.coder, p.prefix)
+	for slot := range b.slots {
+		from, o := old, &p.of[slot]
+		if c.first[slot] != 0 {
+			c.first[slot] = 0
+			n := &b.changes[c.last[slot]]
+			from, *o = n.text, piece{Piece: n.piece}
+		}
+		if n := b.marks[slot*families+f].length(); n > 0 {
+			o.at = uint32(c.joiner.Add(from, int(o.at), o.Piece, n))
+		}
+	}
+	s := c.joiner.End()
+	if s.Len == 0 {
+		return nil
+	}
+	return &s
 }
 
 // join makes the segments of a block from those of two.

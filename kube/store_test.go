@@ -187,6 +187,9 @@ func TestStoreIsAMap(t *testing.T) {
 				switch what := rnd.IntN(1000); {
 				case what < 600:
 					texts := fakeObject(uid, rnd.IntN(20))
+					if seed > 3 && rnd.IntN(200) == 0 { // unlike the others of its family
+						texts[1] = "fake_1 5\n"
+					}
 					sources[i].put(fakeUID(uid), fakeText(texts...), 0)
 					staged[i][fakeUID(uid)] = texts
 					if seen[i] != nil {
@@ -224,6 +227,52 @@ func TestStoreIsAMap(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What changes again and again is joined from pieces, and says the same.
+func TestStoreJoinsPieces(t *testing.T) {
+	sources, snapshot := newFakes(1, time.Now)
+	s := sources[0]
+	want := model{}
+	put := func(n, v int) {
+		s.put(fakeUID(n), fakeText(fakeObject(n, v)...), 0)
+		want[fakeUID(n)] = fakeObject(n, v)
+	}
+	for n := range blockSlots {
+		put(n, 1)
+	}
+	s.commit()
+	b := s.blocks[0]
+	if b.pieces[0] != nil {
+		t.Error("the text of a first list is in pieces")
+	}
+	for v := 2; v < 6; v++ {
+		for n := range blockSlots / 3 {
+			put(3*n+v%3, v)
+		}
+		sameLines(t, lines(t, snapshot()), want.lines(), fmt.Sprintf("version %d", v))
+	}
+	if p := b.pieces[0]; p == nil || p.unfit {
+		t.Error("text that changed is not in pieces")
+	}
+	for n := range blockSlots { // a family that has no text any more
+		want[fakeUID(n)] = []string{"", fakeObject(n, 6)[1], fakeObject(n, 6)[2]}
+		s.put(fakeUID(n), fakeText(want[fakeUID(n)]...), 0)
+	}
+	sameLines(t, lines(t, snapshot()), want.lines(), "without a family")
+	for n := range 10 {
+		put(n, 7)
+	}
+	sameLines(t, lines(t, snapshot()), want.lines(), "with it again")
+
+	want[fakeUID(3)] = []string{"fake_0 1\n", "", ""} // not like the others
+	s.put(fakeUID(3), fakeText(want[fakeUID(3)]...), 0)
+	sameLines(t, lines(t, snapshot()), want.lines(), "with text unlike the rest")
+	if p := b.pieces[0]; p == nil || !p.unfit {
+		t.Error("text unlike the rest is in pieces")
+	}
+	put(3, 8)
+	sameLines(t, lines(t, snapshot()), want.lines(), "alike again")
 }
 
 // A cluster that was large once does not keep a block for each few objects.

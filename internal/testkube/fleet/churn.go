@@ -120,7 +120,7 @@ func (h *herd) change(ctx context.Context, i int) error {
 	} else if err := p.Status.Unmarshal(m.status); err != nil {
 		return fmt.Errorf("BUG: status of %s: %w", name, err)
 	}
-	advance(p, meta.Now().Rfc3339Copy())
+	Advance(p, meta.Now().Rfc3339Copy())
 	status, err := p.Status.Marshal()
 	if err != nil {
 		return fmt.Errorf("BUG: status of %s: %w", name, err)
@@ -132,8 +132,9 @@ func (h *herd) change(ctx context.Context, i int) error {
 	return nil
 }
 
-// advance changes the status of a pod at the time now.
-func advance(p *core.Pod, now meta.Time) {
+// Advance changes the status of a pod of a fleet at the time now, as Churn does: where
+// all its containers run one crashes, otherwise all run again.
+func Advance(p *core.Pod, now meta.Time) {
 	r := random("advance "+p.Name, int(now.UnixNano()))
 	revived := false
 	for c := range p.Status.ContainerStatuses {

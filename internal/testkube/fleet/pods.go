@@ -51,6 +51,9 @@ func podName(size Size, i int) (namespaceName, name string) {
 	return namespace(w), fmt.Sprintf("%s-%s%d", replicaSetName(w), suffix(r, 5), i)
 }
 
+// Pod is the i-th pod of a fleet, as Load makes it; what the API server adds is missing.
+func Pod(size Size, i int) *core.Pod { return newPod(size, i) }
+
 // newPod is the i-th pod, as a replica set or a job and the scheduler leave it, with
 // the status that a kubelet of version 1.36 writes.
 func newPod(size Size, i int) *core.Pod {
