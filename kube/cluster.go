@@ -232,7 +232,7 @@ func (c *Cluster) newStore(r *resource) (*store, error) {
 			w.lists = c.podLists
 		}
 		var err error
-		if w.decoder, err = newDecoder(w.client, r, r.fetch, w.keep); err != nil {
+		if w.decoder, err = newDecoder(w.client, r, r.fetch, w.render.chosen, w.keep); err != nil {
 			return nil, err
 		}
 		if after := c.config.FinishedPods; after > 0 && r.isPods() {

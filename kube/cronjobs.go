@@ -15,6 +15,7 @@ import (
 var cronJobs = resource{
 	name: "cronjobs", version: batch.SchemeGroupVersion, kind: "CronJob", namespaced: true, on: true,
 	labels: []string{"namespace", "cronjob"},
+	unread: []unread{{fields: "spec.jobTemplate"}},
 	families: []family{
 		annotations("kube_cronjob_annotations", "The cron job's annotations that are allowed, as labels; always 1."),
 		labels("kube_cronjob_labels", "The cron job's labels that are allowed, as labels; always 1."),

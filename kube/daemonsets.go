@@ -6,6 +6,7 @@ import apps "k8s.io/api/apps/v1"
 var daemonSets = resource{
 	name: "daemonsets", version: apps.SchemeGroupVersion, kind: "DaemonSet", namespaced: true, on: true,
 	labels: []string{"namespace", "daemonset"},
+	unread: []unread{{fields: "spec.template"}},
 	families: []family{
 		created("kube_daemonset_created", "When the daemon set was made, in seconds since the epoch."),
 		gauge("kube_daemonset_status_current_number_scheduled", "Nodes that have a pod of the daemon set and are to have one.",

@@ -11,6 +11,7 @@ import (
 var deployments = resource{
 	name: "deployments", version: apps.SchemeGroupVersion, kind: "Deployment", namespaced: true, on: true,
 	labels: []string{"namespace", "deployment"},
+	unread: []unread{{fields: "spec.template"}},
 	families: []family{
 		gauge("kube_deployment_owner", "What the deployment belongs to, with empty labels where that is nothing; always 1.", deploymentOwner, "owner_kind", "owner_name"),
 		created("kube_deployment_created", "When the deployment was made, in seconds since the epoch."),

@@ -9,6 +9,7 @@ import (
 var jobs = resource{
 	name: "jobs", version: batch.SchemeGroupVersion, kind: "Job", namespaced: true, on: true,
 	labels: []string{"namespace", "job_name"},
+	unread: []unread{{fields: "spec.template"}},
 	families: []family{
 		annotations("kube_job_annotations", "The job's annotations that are allowed, as labels; always 1."),
 		labels("kube_job_labels", "The job's labels that are allowed, as labels; always 1."),

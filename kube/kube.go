@@ -73,6 +73,7 @@ type resource struct {
 	identify func(v1.Object) []string
 
 	families []family
+	unread   []unread // what need not be decoded
 }
 
 // isPods tells whether these are Kubernetes' own pods: a custom resource may have

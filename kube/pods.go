@@ -126,6 +126,15 @@ var pods = resource{
 		gauge("kube_pod_init_container_status_resource_requests", "Amount of a resource that an init container is promised as it runs, which a resize brings to what is wanted.",
 			statusAmounts(initContainers, requestsOf), "container", "node", "resource", "unit").optional(),
 	},
+	unread: []unread{
+		{fields: "metadata.annotations", unless: "kube_pod_annotations"},
+		{fields: "spec.{containers,initContainers}.{command,args,workingDir,ports,envFrom,env,volumeMounts,volumeDevices,livenessProbe,readinessProbe," +
+			"startupProbe,lifecycle,terminationMessagePath,terminationMessagePolicy,imagePullPolicy,securityContext}"},
+		{fields: "spec.volumes.volumeSource.{hostPath,emptyDir,secret,nfs,downwardAPI,configMap,projected,csi}"},
+		{fields: "spec.{ephemeralContainers,affinity,securityContext,imagePullSecrets,hostAliases,dnsConfig,readinessGates,topologySpreadConstraints}"},
+		{fields: "status.{containerStatuses,initContainerStatuses}.{allocatedResources,volumeMounts,user,allocatedResourcesStatus} status.ephemeralContainerStatuses"},
+		{fields: "status.{containerStatuses,initContainerStatuses}.resources", unless: "_status_resource_"},
+	},
 }
 
 func podInfo(l *Lines, p *v1.Pod) {

@@ -6,6 +6,7 @@ import apps "k8s.io/api/apps/v1"
 var replicaSets = resource{
 	name: "replicasets", version: apps.SchemeGroupVersion, kind: "ReplicaSet", namespaced: true, on: true,
 	labels: []string{"namespace", "replicaset"},
+	unread: []unread{{fields: "spec.template"}},
 	families: []family{
 		created("kube_replicaset_created", "When the replica set was made, in seconds since the epoch."),
 		gauge("kube_replicaset_status_replicas", "Pods of the replica set.",

@@ -6,6 +6,7 @@ import apps "k8s.io/api/apps/v1"
 var statefulSets = resource{
 	name: "statefulsets", version: apps.SchemeGroupVersion, kind: "StatefulSet", namespaced: true, on: true,
 	labels: []string{"namespace", "statefulset"},
+	unread: []unread{{fields: "spec.template"}},
 	families: []family{
 		created("kube_statefulset_created", "When the stateful set was made, in seconds since the epoch."),
 		gauge("kube_statefulset_status_replicas", "Pods of the stateful set.",

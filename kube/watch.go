@@ -9,7 +9,9 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"reflect"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -93,8 +95,8 @@ type health struct {
 	causes               map[string]bool // of panics, that were logged
 }
 
-// newDecoder reads objects that are asked for in a form.
-func newDecoder(c *Client, r *resource, f fetch, keep keepFunc) (decoder, error) {
+// newDecoder reads objects that are asked for in a form, as much of them as families need.
+func newDecoder(c *Client, r *resource, f fetch, families []family, keep keepFunc) (decoder, error) {
 	switch f {
 	case fetchColumns:
 		return &tableDecoder{keep: keep}, nil
@@ -110,7 +112,18 @@ func newDecoder(c *Client, r *resource, f fetch, keep keepFunc) (decoder, error)
 		sample = o
 	}
 	make, err := newOf(sample)
-	return &protobufDecoder{new: make, keep: keep}, err
+	if err != nil {
+		return nil, err
+	}
+	fields := []string{everywhere}
+	for _, u := range r.unread {
+		needed := u.unless != "" && slices.ContainsFunc(families, func(f family) bool { return strings.Contains(f.Name(), u.unless) })
+		if !needed && f == fetchWhole {
+			fields = append(fields, u.fields)
+		}
+	}
+	cut, err := newCut(reflect.TypeOf(sample), fields)
+	return &protobufDecoder{new: make, keep: keep, cut: cut}, err
 }
 
 // fetch is how objects are asked for.
@@ -366,7 +379,7 @@ func (w *watcher) ask(ctx context.Context, q url.Values, watch bool) (body io.Re
 		return body, cause(ctx, err)
 	}
 	w.log.Warn("The API server does not give parts of objects, so they are read whole", "error", err)
-	whole, failed := newDecoder(w.client, w.resource, fetchWhole, w.keep)
+	whole, failed := newDecoder(w.client, w.resource, fetchWhole, w.render.chosen, w.keep)
 	if failed != nil {
 		return nil, failed
 	}

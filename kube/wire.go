@@ -86,6 +86,7 @@ type keepFunc func(uid []byte) bool
 type protobufDecoder struct {
 	new  func() protobufObject
 	keep keepFunc
+	cut  *cut
 
 	object, lean []byte // used again
 }
@@ -268,12 +269,12 @@ func (d *protobufDecoder) watch(r io.Reader, each func(event) error) error {
 
 func (d *protobufDecoder) event(b []byte) (event, error) {
 	var verb, answer []byte
-	err := eachField(b, func(number int, value, _ []byte) error {
+	err := eachField(b, func(number int, value []byte) error {
 		switch number {
 		case eventType:
 			verb = value
 		case eventObject:
-			return eachField(value, func(number int, value, _ []byte) error {
+			return eachField(value, func(number int, value []byte) error {
 				if number == rawExtensionRaw {
 					answer = value
 				}
@@ -310,7 +311,7 @@ func unwrap(answer []byte) (raw []byte, err error) {
 	if !ok {
 		return nil, fmt.Errorf("not protobuf: begins with %.16q", answer)
 	}
-	err = eachField(rest, func(number int, value, _ []byte) error {
+	err = eachField(rest, func(number int, value []byte) error {
 		if number == unknownRaw {
 			raw = value
 		}
@@ -319,12 +320,11 @@ func unwrap(answer []byte) (raw []byte, err error) {
 	return raw, err
 }
 
-// decode reads an object, or only its metadata. Managed fields, often half of an
-// object, are not decoded, and of another shard's object nothing but what the event
-// itself has.
+// decode reads an object, or only its metadata: what is not cut of it, and of another
+// shard's object nothing but what the event itself has.
 func (d *protobufDecoder) decode(raw []byte, metaOnly bool) (e event, err error) {
-	var meta []byte
-	err = eachField(raw, func(number int, value, _ []byte) error {
+	var meta, uid, version []byte
+	err = eachField(raw, func(number int, value []byte) error {
 		if number == objectMeta {
 			meta = value
 		}
@@ -333,18 +333,13 @@ func (d *protobufDecoder) decode(raw []byte, metaOnly bool) (e event, err error)
 	if err != nil {
 		return e, err
 	}
-	var uid, version []byte
-	d.lean = d.lean[:0]
-	err = eachField(meta, func(number int, value, whole []byte) error {
+	err = eachField(meta, func(number int, value []byte) error {
 		switch number {
 		case metaUID:
 			uid = value
 		case metaVersion:
 			version = value
-		case metaManagedFields:
-			return nil
 		}
-		d.lean = append(d.lean, whole...)
 		return nil
 	})
 	if err != nil {
@@ -355,70 +350,36 @@ func (d *protobufDecoder) decode(raw []byte, metaOnly bool) (e event, err error)
 		return e, nil
 	}
 	if metaOnly {
+		if d.lean, err = cutMeta.append(d.lean[:0], meta); err != nil {
+			return e, err
+		}
 		o := &v1.PartialObjectMetadata{}
 		e.object = o
 		return e, o.ObjectMeta.Unmarshal(d.lean)
 	}
-	if len(d.lean) != len(meta) {
-		raw = d.without(raw)
+	if d.lean, err = d.cut.append(d.lean[:0], raw); err != nil {
+		return e, fmt.Errorf("object %s: %w", uid, err)
 	}
 	o := d.new()
 	e.object = o
-	if err := o.Unmarshal(raw); err != nil {
+	if err := o.Unmarshal(d.lean); err != nil {
 		return e, fmt.Errorf("object %s: %w", uid, err)
 	}
 	return e, nil
 }
 
-// without is an object with the metadata that d.lean begins with instead of its own.
-func (d *protobufDecoder) without(raw []byte) []byte {
-	meta := len(d.lean)
-	d.lean = binary.AppendUvarint(append(d.lean, objectMeta<<3|wireBytes), uint64(meta))
-	d.lean = append(d.lean, d.lean[:meta]...)
-	// That raw is well formed was seen before.
-	_ = eachField(raw, func(number int, _, whole []byte) error {
-		if number != objectMeta {
-			d.lean = append(d.lean, whole...)
-		}
-		return nil
-	})
-	return d.lean[meta:]
-}
+// cutMeta cuts metadata of which all the rest is to be known.
+var cutMeta = cut{drop: 1 << metaManagedFields}
 
-// eachField calls each with the fields of a message: the number, the bytes of a field
-// that has such, and the whole of it with its tag.
-func eachField(b []byte, each func(number int, value, whole []byte) error) error {
+// eachField calls each with the fields of a message: the number, and the bytes of a
+// field that has such.
+func eachField(b []byte, each func(number int, value []byte) error) error {
 	for len(b) > 0 {
-		tag, n := binary.Uvarint(b)
-		if n <= 0 {
-			return io.ErrUnexpectedEOF
+		tag, value, n, err := nextField(b)
+		if err != nil {
+			return err
 		}
-		var value []byte
-		switch tag & 7 {
-		case wireVarint:
-			_, m := binary.Uvarint(b[n:])
-			if m <= 0 {
-				return io.ErrUnexpectedEOF
-			}
-			n += m
-		case wire64:
-			n += 8
-		case wire32:
-			n += 4
-		case wireBytes:
-			size, m := binary.Uvarint(b[n:])
-			if m <= 0 || size > uint64(len(b)-n-m) {
-				return io.ErrUnexpectedEOF
-			}
-			n += m + int(size)
-			value = b[n-int(size) : n]
-		default:
-			return fmt.Errorf("wire type %d", tag&7)
-		}
-		if n > len(b) {
-			return io.ErrUnexpectedEOF
-		}
-		if err := each(int(tag>>3), value, b[:n]); err != nil {
+		if err := each(int(tag>>3), value); err != nil {
 			return err
 		}
 		b = b[n:]
