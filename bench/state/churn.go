@@ -32,10 +32,16 @@ func (o *options) churn(ctx context.Context, c *cluster, wanted int, costs *[2]c
 			return err
 		}
 	}
+	var herd *fleet.Herd
+	if o.updates > 0 {
+		if herd, err = fleet.Gather(ctx, c.Config, o.size()); err != nil {
+			return err
+		}
+	}
 	if err := run.Sleep(ctx, 5*time.Second); err != nil { // the start's garbage is not of the updates
 		return err
 	}
-	made, err := o.side(ctx, c, both, costs)
+	made, err := o.side(ctx, herd, both, costs)
 	if err != nil {
 		return err
 	}
@@ -48,7 +54,7 @@ func (o *options) churn(ctx context.Context, c *cluster, wanted int, costs *[2]c
 
 // side is the measured time itself: updates at a steady rate, and scrapes of both at
 // each interval, in turn.
-func (o *options) side(ctx context.Context, c *cluster, both [2]*process, costs *[2]cost) (made int, err error) {
+func (o *options) side(ctx context.Context, herd *fleet.Herd, both [2]*process, costs *[2]cost) (made int, err error) {
 	for i, p := range both {
 		if err := p.ResetPeakRSS(); err != nil {
 			return 0, err
@@ -62,8 +68,8 @@ func (o *options) side(ctx context.Context, c *cluster, both [2]*process, costs 
 	updates := make(chan error, 1)
 	go func() {
 		var err error
-		if o.updates > 0 {
-			made, err = fleet.Churn(updating, c.Config, o.size(), o.updates)
+		if herd != nil {
+			made, err = herd.Churn(updating, o.updates)
 		} else {
 			<-updating.Done()
 		}

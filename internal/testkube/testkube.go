@@ -49,6 +49,8 @@ type Options struct {
 	Dir string
 	// Args are further flags of kube-apiserver, such as "--watch-cache=false".
 	Args []string
+	// Env are variables for the program beside the caller's own, such as "GOGC=200".
+	Env []string
 }
 
 // Cluster is a running control plane. Its methods are safe for concurrent use, but
@@ -56,7 +58,7 @@ type Options struct {
 type Cluster struct {
 	binary, dir string
 	ownDir      bool // dir is removed at the end
-	args        []string
+	args, env   []string
 	etcdPort    int
 	securePort  int
 
@@ -105,7 +107,7 @@ func Launch(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{binary: path, dir: o.Dir, args: o.Args}
+	c := &Cluster{binary: path, dir: o.Dir, args: o.Args, env: o.Env}
 	if c.ownDir = c.dir == ""; c.ownDir {
 		if c.dir, err = os.MkdirTemp("", "testkube-"); err != nil {
 			return nil, err
@@ -198,6 +200,7 @@ func (c *Cluster) Restart() error {
 	args := []string{"--dir=" + c.dir, "--bulk", fmt.Sprintf("--etcd-port=%d", c.etcdPort), fmt.Sprintf("--secure-port=%d", c.securePort), "--"}
 	p := &process{cmd: exec.Command(c.binary, append(args, c.args...)...), says: make(chan string, maxLines), ended: make(chan struct{})}
 	p.cmd.Stderr = log
+	p.cmd.Env = append(os.Environ(), c.env...)
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return err
 	}

@@ -18,6 +18,10 @@ type Server struct {
 	Own        *testkube.Cluster // nil where it is somebody else's
 }
 
+// roomy lets our own API server collect garbage rarely: it shares the machine with
+// what is measured, and has to keep up with what is written.
+var roomy = []string{"GOGC=400", "GOMEMLIMIT=10GiB"}
+
 // Open takes the API server that a kubeconfig names. Where that is "" it starts one of
 // our own, whose objects are kept in dir, or in a temporary folder where dir is "", too.
 func Open(kubeconfig, dir string) (*Server, error) {
@@ -33,7 +37,7 @@ func Open(kubeconfig, dir string) (*Server, error) {
 			return nil, err
 		}
 	}
-	own, err := testkube.Launch(testkube.Options{Dir: dir})
+	own, err := testkube.Launch(testkube.Options{Dir: dir, Env: roomy})
 	if err != nil {
 		return nil, err
 	}

@@ -10,28 +10,89 @@ import (
 	"time"
 
 	core "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
 
-// Churn changes the status of random pods of a fleet of that size, as kubelets do
-// when containers crash and come back, perSecond times a second until ctx ends, and
-// returns how many changes were made. They are fewer where the API server does not
-// keep up; what was missed is then made up for as far as it can.
+// Churn gathers the pods of a fleet and changes them until ctx ends; see Herd.
 func Churn(ctx context.Context, config *rest.Config, size Size, perSecond int) (int, error) {
-	if err := size.check(); err != nil {
-		return 0, err
-	}
-	if size.Pods == 0 || perSecond <= 0 {
-		return 0, errors.New("there is nothing to change: needs pods and a positive number of updates a second")
-	}
-	client, err := newClient(config)
+	h, err := Gather(ctx, config, size)
 	if err != nil {
 		return 0, err
 	}
-	h := &herd{client, size, make([]memory, size.Pods)}
+	return h.Churn(ctx, perSecond)
+}
+
+// Herd changes the pods of a fleet. It remembers what it has written, so that an update
+// is one request.
+type Herd struct {
+	client kubernetes.Interface
+	size   Size
+	pods   []memory
+}
+
+// memory is what is known of a pod.
+type memory struct {
+	mu     sync.Mutex
+	status []byte // as it was last written, in protobuf
+}
+
+// gatherPage is how many pods are read at a time.
+const gatherPage = 500
+
+// Gather reads the statuses of the pods of a fleet of that size.
+func Gather(ctx context.Context, config *rest.Config, size Size) (*Herd, error) {
+	if err := size.check(); err != nil {
+		return nil, err
+	}
+	if size.Pods == 0 {
+		return nil, errors.New("there is nothing to change: needs pods")
+	}
+	client, err := newClient(config)
+	if err != nil {
+		return nil, err
+	}
+	h := &Herd{client, size, make([]memory, size.Pods)}
+	numbers := make(map[[2]string]int, size.Pods)
+	for i := range size.Pods {
+		namespace, name := podName(size, i)
+		numbers[[2]string{namespace, name}] = i
+	}
+	for page := (meta.ListOptions{Limit: gatherPage}); ; {
+		list, err := client.CoreV1().Pods("").List(ctx, page)
+		if err != nil {
+			return nil, err
+		}
+		for k := range list.Items {
+			p := &list.Items[k]
+			i, ours := numbers[[2]string{p.Namespace, p.Name}]
+			if !ours {
+				continue
+			}
+			delete(numbers, [2]string{p.Namespace, p.Name})
+			if h.pods[i].status, err = p.Status.Marshal(); err != nil {
+				return nil, fmt.Errorf("BUG: status of %s: %w", p.Name, err)
+			}
+		}
+		if page.Continue = list.Continue; page.Continue == "" {
+			break
+		}
+	}
+	for missing := range numbers {
+		return nil, fmt.Errorf("no fleet of %s was loaded here: there is no pod %s in namespace %s", size, missing[1], missing[0])
+	}
+	return h, nil
+}
+
+// Churn changes the status of random pods, as kubelets do when containers crash and
+// come back, perSecond times a second until ctx ends, and returns how many changes
+// were made. They are fewer where the API server does not keep up; what was missed
+// is then made up for as far as it can.
+func (h *Herd) Churn(ctx context.Context, perSecond int) (int, error) {
+	if perSecond <= 0 {
+		return 0, errors.New("there is nothing to change: needs a positive number of updates a second")
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var made atomic.Int64
@@ -48,7 +109,7 @@ func Churn(ctx context.Context, config *rest.Config, size Size, perSecond int) (
 			}
 		})
 	}
-	schedule(ctx, perSecond, size, due)
+	schedule(ctx, perSecond, h.size, due)
 	close(due)
 	all.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
@@ -83,49 +144,25 @@ func changing(r *rand.Rand, size Size) int {
 	}
 }
 
-// herd changes pods. It remembers what it has written, so that an update after the
-// first of a pod is one request.
-type herd struct {
-	client kubernetes.Interface
-	size   Size
-	pods   []memory
-}
-
-// memory is the status of a pod as it was last written, in protobuf; nil where it was
-// not read yet.
-type memory struct {
-	mu     sync.Mutex
-	status []byte
-}
-
 // change is one update of the i-th pod: where all its containers run one crashes,
 // otherwise all run again. The metadata is what the pod was made with, and a spec is
-// not needed: the API server takes nothing but the status and the metadata.
-func (h *herd) change(ctx context.Context, i int) error {
+// not needed: the API server takes nothing but the status and the metadata. The pod
+// that it answers with is not decoded: the machine that is measured has better to do.
+func (h *Herd) change(ctx context.Context, i int) error {
 	m := &h.pods[i]
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	namespace, name := podName(h.size, i)
-	pods := h.client.CoreV1().Pods(namespace)
-	p := &core.Pod{ObjectMeta: newPod(h.size, i).ObjectMeta}
-	if m.status == nil {
-		stored, err := pods.Get(ctx, name, meta.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			return fmt.Errorf("no fleet of %s was loaded here: %w", h.size, err)
-		}
-		if err != nil {
-			return err
-		}
-		p.Status = stored.Status
-	} else if err := p.Status.Unmarshal(m.status); err != nil {
-		return fmt.Errorf("BUG: status of %s: %w", name, err)
+	p := &core.Pod{ObjectMeta: podMeta(h.size, i)}
+	if err := p.Status.Unmarshal(m.status); err != nil {
+		return fmt.Errorf("BUG: status of %s: %w", p.Name, err)
 	}
 	Advance(p, meta.Now().Rfc3339Copy())
 	status, err := p.Status.Marshal()
 	if err != nil {
-		return fmt.Errorf("BUG: status of %s: %w", name, err)
+		return fmt.Errorf("BUG: status of %s: %w", p.Name, err)
 	}
-	if _, err := pods.UpdateStatus(ctx, p, meta.UpdateOptions{}); err != nil {
+	put := h.client.CoreV1().RESTClient().Put().Namespace(p.Namespace).Resource("pods").Name(p.Name).SubResource("status")
+	if err := put.Body(p).Do(ctx).Error(); err != nil {
 		return err
 	}
 	m.status = status

@@ -64,9 +64,15 @@ const (
 	markerKey       = "size"
 )
 
+// userAgent names whoever writes, the same in every program that uses the fleet: the
+// API server keeps an account of fields for each name, and goes through all of them at
+// each update. A pod of a real cluster has one kubelet.
+const userAgent = "fleet"
+
 // newClient writes as fast as it is answered, in protobuf.
 func newClient(c *rest.Config) (kubernetes.Interface, error) {
 	c = rest.CopyConfig(c)
+	c.UserAgent = userAgent
 	c.QPS, c.Burst = -1, 0               // no limit
 	c.WarningHandler = rest.NoWarnings{} // such as of endpoints, which are meant
 	c.ContentType, c.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf

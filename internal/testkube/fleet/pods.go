@@ -58,18 +58,9 @@ func Pod(size Size, i int) *core.Pod { return newPod(size, i) }
 // the status that a kubelet of version 1.36 writes.
 func newPod(size Size, i int) *core.Pod {
 	w, node, r, s := workloadOf(size, i), i%size.Nodes, random("pod", i), stateOf(i)
-	p := &core.Pod{ObjectMeta: about(w, "")}
-	p.Namespace, p.Name = podName(size, i)
-	p.Labels["pod-template-hash"] = suffix(random("template", w), 10)
-	p.Labels[core.LabelTopologyZone], p.Labels[core.LabelTopologyRegion] = zone(node), "eu-central-1"
-	p.Annotations = map[string]string{
-		"prometheus.io/scrape": "true", "prometheus.io/port": "9102",
-		"checksum/config": hex(random("configuration", w), 64),
-	}
-	p.OwnerReferences = ownedBy("apps/v1", "ReplicaSet", replicaSetName(w), w)
-	restart := core.RestartPolicyAlways
+	p, restart := &core.Pod{ObjectMeta: podMeta(size, i)}, core.RestartPolicyAlways
 	if s == completed {
-		p.OwnerReferences, restart = ownedBy("batch/v1", "Job", jobName(w), w), core.RestartPolicyOnFailure
+		restart = core.RestartPolicyOnFailure
 	}
 	p.Spec = podSpec(w)
 	p.Spec.NodeName, p.Spec.RestartPolicy = nodeName(node), restart
@@ -80,6 +71,24 @@ func newPod(size Size, i int) *core.Pod {
 	p.Spec.Volumes = append(p.Spec.Volumes, tokenVolume())
 	p.Status = podStatus(p, i, node, s, r)
 	return p
+}
+
+// podMeta is the metadata of the i-th pod.
+func podMeta(size Size, i int) meta.ObjectMeta {
+	w, node := workloadOf(size, i), i%size.Nodes
+	m := about(w, "")
+	m.Namespace, m.Name = podName(size, i)
+	m.Labels["pod-template-hash"] = suffix(random("template", w), 10)
+	m.Labels[core.LabelTopologyZone], m.Labels[core.LabelTopologyRegion] = zone(node), "eu-central-1"
+	m.Annotations = map[string]string{
+		"prometheus.io/scrape": "true", "prometheus.io/port": "9102",
+		"checksum/config": hex(random("configuration", w), 64),
+	}
+	m.OwnerReferences = ownedBy("apps/v1", "ReplicaSet", replicaSetName(w), w)
+	if stateOf(i) == completed {
+		m.OwnerReferences = ownedBy("batch/v1", "Job", jobName(w), w)
+	}
+	return m
 }
 
 var tokenMount = core.VolumeMount{Name: "kube-api-access", ReadOnly: true, MountPath: "/var/run/secrets/kubernetes.io/serviceaccount"}
