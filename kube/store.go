@@ -32,6 +32,11 @@ const (
 	// A smaller share costs less memory, and more merges between two scrapes: at 32
 	// they were half of all the work while 100 pods a second changed.
 	pendingShare = 8
+	// settleAfter is for how many seconds a segment of pieces has not changed that is
+	// deflated as a whole again, and mostSettles how many may be at a snapshot: each
+	// takes half a millisecond.
+	settleAfter = 600
+	mostSettles = 64
 	// maxText is the size in bytes that the text of an object in one family can have.
 	maxText = 1<<lengthBits - 1
 )
@@ -178,9 +183,10 @@ type textChange struct {
 
 // pieces tell of a segment that was joined from pieces where they are.
 type pieces struct {
-	unfit  bool   // the segment is none, since the family's texts are not alike
-	prefix []byte // that all texts have
-	of     [blockSlots]piece
+	unfit   bool   // the segment is none, since the family's texts are not alike
+	changed uint32 // when they did last, in seconds since the epoch
+	prefix  []byte // that all texts have
+	of      [blockSlots]piece
 }
 
 // piece is what a slot has in a segment; of one without text nothing is true.
@@ -304,7 +310,7 @@ func (s *source) bound(b *block) {
 	switch {
 	case b.segments == nil && (b.live == blockSlots || b.text >= blockText),
 		b.segments != nil && b.pending > max(mostPending, b.text/pendingShare):
-		s.codec.merge(b, s.families)
+		s.codec.merge(b, s.families, s.seconds())
 	}
 }
 
@@ -423,9 +429,12 @@ func (s *source) stored() (n int64) {
 	return n
 }
 
+// seconds is the time since the epoch.
+func (s *source) seconds() uint32 { return uint32(s.now().Unix()) }
+
 // expire removes the objects whose time has come.
 func (s *source) expire() {
-	now := uint32(s.now().Unix())
+	now := s.seconds()
 	if s.expires == 0 || now < s.expires {
 		return
 	}
@@ -451,6 +460,7 @@ func (s *source) expire() {
 func (s *source) tidy() {
 	var sparse *block
 	var at int
+	settles := mostSettles
 	for i, b := range s.blocks {
 		if b == nil {
 			continue
@@ -461,7 +471,8 @@ func (s *source) tidy() {
 			s.room = min(s.room, i)
 			continue
 		}
-		s.codec.merge(b, s.families)
+		s.codec.merge(b, s.families, s.seconds())
+		settles -= s.codec.settle(b, settles, s.seconds())
 		if b.live > blockSlots/4 || b.text > blockText/4 {
 			continue
 		}
@@ -518,7 +529,7 @@ func (s *source) change(b *block, slot uint16, family int, before textMark, text
 	n := textChange{slot: slot, family: uint16(family), before: uint32(before.length())}
 	if len(text) > 0 && b.pieces != nil {
 		if p := b.pieces[family]; p != nil && !p.unfit && !bytes.HasPrefix(text, p.prefix) {
-			s.codec.merge(b, s.families)
+			s.codec.merge(b, s.families, s.seconds())
 			b.pieces[family] = &pieces{unfit: true}
 		} else if p != nil && !p.unfit {
 			s.coded, n.piece = s.codec.coder.Append(s.coded[:0], len(p.prefix), text)
@@ -547,8 +558,8 @@ func (b *block) hold(c *codec, text []byte) []byte {
 	return held[len(held)-len(text):]
 }
 
-// merge brings a block's segments up to date.
-func (c *codec) merge(b *block, families int) {
+// merge brings a block's segments up to date, at the time now.
+func (c *codec) merge(b *block, families int, now uint32) {
 	if len(b.changes) == 0 {
 		return
 	}
@@ -578,6 +589,9 @@ func (c *codec) merge(b *block, families int) {
 		end := c.starts[f] // which the loop above has moved to the end
 		if begin < end {
 			c.update(b, f, families, c.order[begin:end], first)
+			if p := b.pieces[f]; p != nil {
+				p.changed = now
+			}
 		}
 		begin = end
 	}
@@ -696,6 +710,25 @@ func (c *codec) rejoin(b *block, f, families int) *expo.Segment {
 		return nil
 	}
 	return &s
+}
+
+// settle deflates segments of pieces as a whole that did not change for a time, which
+// makes them half as long; at most so many, and it returns how many.
+func (c *codec) settle(b *block, most int, now uint32) (done int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for f, p := range b.pieces {
+		if done == most {
+			break
+		}
+		if p == nil || p.unfit || now < p.changed+settleAfter {
+			continue
+		}
+		c.new = c.inflate(c.new[:0], b.segments[f])
+		b.segments[f], b.pieces[f] = c.deflate(c.new), nil
+		done++
+	}
+	return done
 }
 
 // join makes the segments of a block from those of two.

@@ -231,7 +231,8 @@ func TestStoreIsAMap(t *testing.T) {
 
 // What changes again and again is joined from pieces, and says the same.
 func TestStoreJoinsPieces(t *testing.T) {
-	sources, snapshot := newFakes(1, time.Now)
+	now := time.Unix(1790000000, 0)
+	sources, snapshot := newFakes(1, func() time.Time { return now })
 	s := sources[0]
 	want := model{}
 	put := func(n, v int) {
@@ -264,6 +265,15 @@ func TestStoreJoinsPieces(t *testing.T) {
 		put(n, 7)
 	}
 	sameLines(t, lines(t, snapshot()), want.lines(), "with it again")
+
+	now = now.Add(settleAfter * time.Second)
+	want[fakeUID(5)] = []string{fakeObject(5, 7)[0], "fake_1{x=\"5.new\"} 1\n", fakeObject(5, 7)[2]}
+	s.put(fakeUID(5), fakeText(want[fakeUID(5)]...), 0)
+	sameLines(t, lines(t, snapshot()), want.lines(), "when most of it was quiet for long")
+	if b.pieces[1] == nil || b.pieces[2] != nil {
+		t.Error("the family that changed is not in pieces, or one that did not is")
+	}
+	put(4, 9)
 
 	want[fakeUID(3)] = []string{"fake_0 1\n", "", ""} // not like the others
 	s.put(fakeUID(3), fakeText(want[fakeUID(3)]...), 0)

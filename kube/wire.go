@@ -32,6 +32,9 @@ import (
 // otherwise.
 const maxObject = 32 << 20
 
+// watchBuffer is how much of a watch is read at a time, in bytes.
+const watchBuffer = 16 << 10
+
 // Numbers of fields in the messages that are read here.
 const (
 	unknownRaw        = 2
@@ -240,7 +243,9 @@ func (d *protobufDecoder) items(w *wireReader, meta *v1.ListMeta, each func(v1.O
 }
 
 func (d *protobufDecoder) watch(r io.Reader, each func(event) error) error {
-	in := bufio.NewReaderSize(r, 4<<10)
+	// An event of a pod in one piece: each read of 4 kB or more makes HTTP/2 send the
+	// server a frame that there is room for more.
+	in := bufio.NewReaderSize(r, watchBuffer)
 	var frame [4]byte
 	for {
 		if _, err := io.ReadFull(in, frame[:]); errors.Is(err, io.EOF) {
