@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func (c *churner) pod(b *testing.B, i int) *core.Pod {
 	p.UID = types.UID(fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", uint32(i*2654435761), i%65536, i%4096, i*7%4096, i*99991))
 	p.ResourceVersion = fmt.Sprint(1000000 + c.version)
 	p.CreationTimestamp = v1.Unix(1790000000, 0)
-	p.ManagedFields = []v1.ManagedFieldsEntry{{Manager: "kubelet", FieldsV1: &v1.FieldsV1{Raw: bytes.Repeat([]byte(`{"f:status":{}}`), 200)}}}
+	p.ManagedFields = []v1.ManagedFieldsEntry{{Manager: "kubelet", FieldsV1: v1.NewFieldsV1(strings.Repeat(`{"f:status":{}}`, 200))}}
 	if c.statuses[i] != nil {
 		p.Status = core.PodStatus{}
 		if err := p.Status.Unmarshal(c.statuses[i]); err != nil {
