@@ -10,7 +10,7 @@ DATA     ?= data
 FIXED    := ^(\# (HELP|TYPE) )?(node_(memory|netstat|entropy|wifi_station_(receive|transmit)_bits)_|cadvisor_version_info|container_cpu_load)
 
 .DEFAULT_GOAL := all
-.PHONY: all build run test control-plane check bench bench-peers bench-state golden e2e image web clean
+.PHONY: all build run test control-plane check bench bench-peers bench-proxy bench-state golden e2e image web clean
 
 all: check test
 
@@ -52,6 +52,9 @@ bench-peers: build ## ours beside node_exporter on this host
 	go run ./bench/scrape --collectors default --max-cpu-ratio 0.15 --max-rss 12
 	go run ./bench/compare
 	go run ./bench/load
+
+bench-proxy: build ## what cadvisor-proxy adds to a scrape of a kubelet of 110 pods
+	go run ./bench/proxy --max-added-latency 5ms --max-rss 25
 
 bench-state: build control-plane ## state-agent beside kube-state-metrics on a large cluster's objects: half an hour
 	cd bench/peers/kube-state-metrics && go build -o ../../../bin/kube-state-metrics k8s.io/kube-state-metrics/v2

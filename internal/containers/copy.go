@@ -8,10 +8,12 @@ import (
 	"watchpost/internal/expo"
 )
 
-// Bounds of a text. A chunk is what is read at a time, and about what is written
-// at a time; the buffers are not longer unless a line is.
+// Bounds of a text. A chunk is what is read at a time, a part is about what is written
+// at a time; the buffers are not longer unless a line is. Parts are large because each
+// wakes the reader at the other end: with 64 kB the text of 110 pods takes 1 ms longer.
 const (
 	chunk   = 64 << 10
+	part    = 256 << 10
 	maxLine = 1 << 20
 )
 
@@ -25,14 +27,14 @@ var ErrTooLarge = errors.New("the text is too large")
 func (f *Filter) Copy(dst io.Writer, src io.Reader, format expo.Format, limit int64) error {
 	f.begin(format)
 	if f.in == nil {
-		f.in, f.out = make([]byte, 0, chunk), make([]byte, 0, chunk+chunk/4)
+		f.in, f.out = make([]byte, 0, chunk), make([]byte, 0, part+part/4)
 	}
 	defer func() { // A long line does not cost its memory for ever.
 		if f.in = f.in[:0]; cap(f.in) > chunk {
 			f.in = nil
 		}
-		if cap(f.out) > 4*chunk {
-			f.out = make([]byte, 0, chunk+chunk/4)
+		if cap(f.out) > 2*part {
+			f.out = make([]byte, 0, part+part/4)
 		}
 	}()
 	f.in, f.out = f.in[:0], f.out[:0]
@@ -76,17 +78,17 @@ func (f *Filter) Copy(dst io.Writer, src io.Reader, format expo.Format, limit in
 	}
 }
 
-// pass filters the whole lines of text and writes what makes up a chunk.
+// pass filters the whole lines of text and writes what makes up a part.
 func (f *Filter) pass(dst io.Writer, text []byte) (taken int, err error) {
 	for {
 		var n int
-		f.out, n, err = f.lines(f.out, text[taken:], chunk)
+		f.out, n, err = f.lines(f.out, text[taken:], part)
 		taken += n
 		f.BytesIn += uint64(n)
 		if err != nil {
 			return taken, errors.Join(err, f.flush(dst))
 		}
-		if len(f.out) < chunk {
+		if len(f.out) < part {
 			return taken, nil
 		}
 		if err := f.flush(dst); err != nil {
