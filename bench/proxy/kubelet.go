@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
+	"compress/gzip"
 
 	"watchpost/bench/internal/agent"
 	"watchpost/internal/testkubelet"

@@ -4,10 +4,13 @@ package kubelet
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"watchpost/internal/fetch"
 )
@@ -71,10 +74,18 @@ func (c *Client) Get(ctx context.Context, path string, header ...string) (*fetch
 		case http.StatusUnauthorized:
 			refused.Hint += "; tokens of service accounts are taken by a kubelet with authentication.webhook.enabled"
 		}
+	} else if bad := new(x509.CertificateInvalidError); errors.As(err, bad) && bad.Reason == x509.Expired {
+		err = &hinted{err, expired(bad.Cert)}
 	} else if err != nil && strings.Contains(err.Error(), "x509: ") {
 		err = &hinted{err, "name the certificates by --kubelet.ca-file and the name in the kubelet's by --kubelet.server-name; where it signed its own, --kubelet.insecure-skip-verify takes any"}
 	}
 	return answer, err
+}
+
+// expired tells which certificate is not of today.
+func expired(c *x509.Certificate) string {
+	return fmt.Sprintf("the certificate %q counts from %s to %s: renew the kubelet's serving certificate (serverTLSBootstrap, or the file that its tlsCertFile names), or set the clock of this node",
+		c.Subject, c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339))
 }
 
 // subresource is what a kubelet asks the API server about for a path

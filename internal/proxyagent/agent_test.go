@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -214,7 +217,14 @@ func TestFailures(t *testing.T) {
 		}, 502, "unreadable", "longer than 1048576 bytes"},
 		"gone":      {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 502, "unreachable", "EOF"},
 		"forbidden": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }, 502, "refused", "grant get on nodes/metrics"},
-		"slow":      {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done(); panic(http.ErrAbortHandler) }, 504, "timeout", "no whole answer in"},
+		"dribbles": {func(w http.ResponseWriter, r *http.Request) {
+			for i := 0; r.Context().Err() == nil; i++ {
+				fmt.Fprintf(w, "z{n=\"%d\"} 1\n", i)
+				w.(http.Flusher).Flush()
+				time.Sleep(50 * time.Millisecond)
+			}
+		}, 0, "timeout", "no whole answer in"},
+		"slow": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done(); panic(http.ErrAbortHandler) }, 504, "timeout", "no whole answer in"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := testkubelet.Start(t)
@@ -293,26 +303,39 @@ func TestTokens(t *testing.T) {
 	}
 }
 
-// A redirect is an error, and nobody else sees the token.
+// A redirect is an error, and nobody else sees the token: not even another kubelet
+// whose certificate is known.
 func TestRedirect(t *testing.T) {
-	asked := make(chan string, 10)
-	thief := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { asked <- r.Header.Get("Authorization") }))
-	t.Cleanup(thief.Close)
-	k := testkubelet.Start(t)
-	k.Page("/metrics/cadvisor", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, thief.URL+"/x", http.StatusFound) })
-	p := start(t, k, "cadvisor", nil)
-	status, text, _ := p.get(t, "/metrics/cadvisor")
-	if status != 502 || !strings.Contains(text, "redirects are not followed") {
-		t.Errorf("status %d: %s", status, text)
+	other, k := testkubelet.Start(t), testkubelet.Start(t)
+	other.Text("/metrics/cadvisor", "# TYPE x gauge\nx 1\n")
+	known, err := os.ReadFile(other.CAFile)
+	if err != nil {
+		t.Fatal(err)
 	}
-	select {
-	case token := <-asked:
-		t.Errorf("the redirect was followed, with %q", token)
-	default:
+	own, err := os.ReadFile(k.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(k.CAFile, append(own, known...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, k, "cadvisor", nil)
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		k.Page("/metrics/cadvisor", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, other.URL+"/metrics/cadvisor", status)
+		})
+		code, text, _ := p.get(t, "/metrics/cadvisor")
+		if code != 502 || !strings.Contains(text, "redirects are not followed: it points to \""+other.URL) {
+			t.Errorf("%d: status %d: %s", status, code, text)
+		}
+	}
+	if tokens := other.Tokens(); len(tokens) > 0 {
+		t.Errorf("the redirect was followed, with %q", tokens)
 	}
 }
 
-// A kubelet that restarts is asked again, on a new connection.
+// A kubelet that loses its connections is asked again, and one that is down and comes
+// back at the same port with a new certificate is known again.
 func TestRestart(t *testing.T) {
 	k := testkubelet.Start(t)
 	k.Text("/metrics/cadvisor", "# TYPE x gauge\nx 1\n")
@@ -320,6 +343,95 @@ func TestRestart(t *testing.T) {
 	p.page(t, "/metrics/cadvisor")
 	k.CloseClientConnections()
 	p.page(t, "/metrics/cadvisor")
+	k.Stop()
+	if status, text, _ := p.get(t, "/metrics/cadvisor"); status != 502 || !strings.Contains(text, "connection refused") {
+		t.Errorf("status %d: %s", status, text)
+	}
+	p.wants(t, p.page(t, "/metrics"), `watchpost_proxy_source_up{node="n1",source="cadvisor"} 0`, `reason="unreachable"} 2`)
+	k.Restart(t)
+	p.wants(t, p.page(t, "/metrics"), "\nx{node=\"n1\"} 1\n", `watchpost_proxy_source_up{node="n1",source="cadvisor"} 1`)
+}
+
+// A certificate that has expired is named, until it is renewed.
+func TestExpiredCertificate(t *testing.T) {
+	ended := time.Now().Add(-time.Hour)
+	k := testkubelet.StartWith(t, testkubelet.Options{Ends: ended})
+	k.Text("/metrics/cadvisor", "# TYPE x gauge\nx 1\n")
+	p := start(t, k, "cadvisor", nil)
+	status, text, _ := p.get(t, "/metrics/cadvisor")
+	if status != 502 {
+		t.Errorf("status %d", status)
+	}
+	p.wants(t, text, "certificate has expired", `"CN=`+testkubelet.Name+`" counts from `, " to "+ended.UTC().Format(time.RFC3339), "renew")
+	if len(k.Tokens()) > 0 {
+		t.Error("the token was sent")
+	}
+	k.Stop()
+	k.Restart(t)
+	p.page(t, "/metrics/cadvisor")
+}
+
+// A kubelet can be shown a client's certificate instead of a token.
+func TestClientCertificate(t *testing.T) {
+	cert, key, err := testkubelet.Certificate("watchpost", time.Now().Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := testkubelet.StartWith(t, testkubelet.Options{Clients: cert})
+	k.Text("/metrics/cadvisor", "# TYPE x gauge\nx 1\n")
+	dir := t.TempDir()
+	cfg := fetch.Config{URL: k.URL, CAFile: k.CAFile, CertFile: filepath.Join(dir, "crt"), KeyFile: filepath.Join(dir, "key")}
+	if err := errors.Join(os.WriteFile(cfg.CertFile, cert, 0o600), os.WriteFile(cfg.KeyFile, key, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	with, err := kubelet.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(with.Close)
+	cfg.CertFile, cfg.KeyFile = "", ""
+	without, err := kubelet.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(without.Close)
+	start(t, k, "cadvisor", func(c *Config, _ *kubelet.Client) { c.Sources[0].From = with }).page(t, "/metrics/cadvisor")
+	p := start(t, k, "cadvisor", func(c *Config, _ *kubelet.Client) { c.Sources[0].From = without })
+	if status, text, _ := p.get(t, "/metrics/cadvisor"); status != 502 || !strings.Contains(text, "it asks for a token or a client certificate") {
+		t.Errorf("status %d: %s", status, text)
+	}
+}
+
+// A source is told less time than the scraper has, and an answer that does not end in
+// it is given up while the scraper still listens.
+func TestDeadline(t *testing.T) {
+	k := testkubelet.Start(t)
+	told := make(chan string, 1)
+	k.Page("/metrics/cadvisor", func(w http.ResponseWriter, r *http.Request) {
+		told <- r.Header.Get(serve.ScrapeTimeoutHeader)
+		<-r.Context().Done()
+	})
+	p := start(t, k, "cadvisor", nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // the scraper's patience
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, "GET", p.url+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set(serve.ScrapeTimeoutHeader, "1")
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.wants(t, string(text), `watchpost_proxy_source_up{node="n1",source="cadvisor"} 0`, `source="cadvisor",reason="timeout"} 1`)
+	if left, err := strconv.ParseFloat(<-told, 64); err != nil || left <= 0 || left > 0.9 {
+		t.Errorf("the source was told %v s, %v", left, err)
+	}
 }
 
 func TestExplain(t *testing.T) {

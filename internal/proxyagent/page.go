@@ -175,6 +175,11 @@ type gate struct {
 
 func (g *gate) Write(p []byte) (int, error) {
 	select {
+	case <-g.open: // also when the time is over: what came until then is passed on
+		return g.Writer.Write(p)
+	default:
+	}
+	select {
 	case <-g.open:
 		return g.Writer.Write(p)
 	case <-g.ctx.Done():

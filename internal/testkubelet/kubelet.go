@@ -1,46 +1,105 @@
 package testkubelet
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 )
 
-// Kubelet serves pages over TLS to those who have its token.
+// Kubelet serves pages over TLS to those who have its token, or a certificate that it
+// knows.
 type Kubelet struct {
 	*httptest.Server
 	CAFile    string // to know it by
 	TokenFile string // with its token
 
-	mu     sync.Mutex
-	token  string
-	pages  map[string]http.HandlerFunc
-	tokens []string // that came with requests, "" where there was none
+	clients *x509.CertPool
+	mu      sync.Mutex
+	token   string
+	pages   map[string]http.HandlerFunc
+	tokens  []string // that came with requests, "" where there was none
+}
+
+// Options are what a kubelet is like; the zero value is a usual one.
+type Options struct {
+	Ends    time.Time // when its certificate does; zero is tomorrow
+	Clients []byte    // certificates of clients that need no token, in PEM
 }
 
 // Start runs a kubelet until the test ends. It has no pages but what Page says.
 func Start(t testing.TB) *Kubelet {
 	t.Helper()
-	k := &Kubelet{pages: make(map[string]http.HandlerFunc)}
-	k.Server = httptest.NewUnstartedServer(http.HandlerFunc(k.serve))
-	k.Server.Config.ErrorLog = log.New(io.Discard, "", 0)
-	k.Server.StartTLS()
-	t.Cleanup(func() { k.Server.CloseClientConnections(); k.Server.Close() })
+	return StartWith(t, Options{})
+}
+
+// StartWith is Start for one that is not usual.
+func StartWith(t testing.TB, o Options) *Kubelet {
+	t.Helper()
 	dir := t.TempDir()
-	k.CAFile, k.TokenFile = filepath.Join(dir, "ca.crt"), filepath.Join(dir, "token")
-	if err := os.WriteFile(k.CAFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: k.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
+	k := &Kubelet{pages: make(map[string]http.HandlerFunc), CAFile: filepath.Join(dir, "ca.crt"), TokenFile: filepath.Join(dir, "token")}
+	if o.Clients != nil {
+		k.clients = x509.NewCertPool()
+		k.clients.AppendCertsFromPEM(o.Clients)
 	}
+	t.Cleanup(func() { k.Stop() })
 	k.SetToken(t, "first")
+	k.listen(t, "127.0.0.1:0", o.Ends)
 	return k
 }
+
+// Stop ends it: its port is closed.
+func (k *Kubelet) Stop() {
+	k.CloseClientConnections()
+	k.Close()
+}
+
+// Restart starts it again after Stop, at the same port and with a new certificate,
+// which is in the CAFile too.
+func (k *Kubelet) Restart(t testing.TB) {
+	t.Helper()
+	k.listen(t, k.Listener.Addr().String(), time.Time{})
+}
+
+func (k *Kubelet) listen(t testing.TB, address string, ends time.Time) {
+	t.Helper()
+	if ends.IsZero() {
+		ends = time.Now().Add(24 * time.Hour)
+	}
+	cert, key, err := Certificate(Name, ends)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(k.CAFile, cert, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Server = &httptest.Server{Listener: l, Config: &http.Server{Handler: http.HandlerFunc(k.serve), ErrorLog: log.New(io.Discard, "", 0)}}
+	k.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: k.clients}
+	if k.clients != nil {
+		k.TLS.ClientAuth = tls.VerifyClientCertIfGiven // as the real one
+	}
+	k.StartTLS()
+}
+
+// Name is the one in the certificates of kubelets.
+const Name = "node-1"
 
 // SetToken changes the token of the kubelet and in the file.
 func (k *Kubelet) SetToken(t testing.TB, token string) {
@@ -79,7 +138,7 @@ func (k *Kubelet) serve(w http.ResponseWriter, r *http.Request) {
 	given := r.Header.Get("Authorization")
 	k.mu.Lock()
 	k.tokens = append(k.tokens, given)
-	page, right := k.pages[r.URL.Path], given == k.token
+	page, right := k.pages[r.URL.Path], given == k.token || len(r.TLS.VerifiedChains) > 0
 	k.mu.Unlock()
 	switch {
 	case !right:
