@@ -27,14 +27,14 @@ var ErrTooLarge = errors.New("the text is too large")
 func (f *Filter) Copy(dst io.Writer, src io.Reader, format expo.Format, limit int64) error {
 	f.begin(format)
 	if f.in == nil {
-		f.in, f.out = make([]byte, 0, chunk), make([]byte, 0, part+part/4)
+		f.in, f.out = make([]byte, 0, chunk), make([]byte, 0, chunk)
 	}
 	defer func() { // A long line does not cost its memory for ever.
 		if f.in = f.in[:0]; cap(f.in) > chunk {
 			f.in = nil
 		}
 		if cap(f.out) > 2*part {
-			f.out = make([]byte, 0, part+part/4)
+			f.out = nil
 		}
 	}()
 	f.in, f.out = f.in[:0], f.out[:0]

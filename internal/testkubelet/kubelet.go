@@ -64,10 +64,10 @@ func (k *Kubelet) Stop() {
 }
 
 // Restart starts it again after Stop, at the same port and with a new certificate,
-// which is in the CAFile too.
-func (k *Kubelet) Restart(t testing.TB) {
+// which is in the CAFile too. ends is when that does; zero is tomorrow.
+func (k *Kubelet) Restart(t testing.TB, ends time.Time) {
 	t.Helper()
-	k.listen(t, k.Listener.Addr().String(), time.Time{})
+	k.listen(t, k.Listener.Addr().String(), ends)
 }
 
 func (k *Kubelet) listen(t testing.TB, address string, ends time.Time) {

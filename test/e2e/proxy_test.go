@@ -119,7 +119,7 @@ func TestCadvisorProxy(t *testing.T) {
 			t.Fatal(line)
 		}
 	}
-	rss := residentKB(t, cmd.Process.Pid)
+	rss := memoryKB(t, cmd.Process.Pid, "VmRSS")
 	t.Logf("%d bytes of text: median of %d scrapes %s, the kubelet's alone %s; RSS %d kB", len(node.Text()), scrapes, ours[scrapes/2], kubelets[scrapes/2], rss)
 	if rss > 25<<10 {
 		t.Errorf("RSS %d kB", rss)
@@ -152,15 +152,17 @@ func read(t *testing.T, c *http.Client, url, authorization string) int64 {
 	return n
 }
 
-func residentKB(t *testing.T, pid int) int {
+// memoryKB is a size of /proc/PID/status: VmRSS is what is resident, VmHWM the most
+// that was.
+func memoryKB(t *testing.T, pid int, field string) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(status)
+	m := regexp.MustCompile(field + `:\s+(\d+) kB`).FindSubmatch(status)
 	if m == nil {
-		t.Fatalf("no VmRSS in %q", status)
+		t.Fatalf("no %s in %q", field, status)
 	}
 	n, err := strconv.Atoi(string(m[1]))
 	if err != nil {
