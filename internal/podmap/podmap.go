@@ -61,7 +61,8 @@ type Map struct {
 	byUID       map[string]*Pod
 	byContainer map[string]*Pod
 	byIP        map[netip.Addr][]*Pod
-	gone        int // pods that are deleted
+	gone        int    // pods that are deleted
+	graves      []*Pod // these, in the order of their ends, and some that came again
 	synced      bool
 	err         string // why it is not current
 	events      uint64
@@ -102,7 +103,7 @@ func (m *Map) put(o *object) {
 }
 
 func (m *Map) insert(p *Pod) {
-	if old := m.byUID[p.UID]; old != nil {
+	if old := m.byUID[p.UID]; old != nil && old.UID == p.UID {
 		if p.Name == old.Name && p.labels != nil && len(p.IPs) == 0 && len(old.IPs) > 0 { // an ended pod keeps what its last samples need
 			p.IPs, p.labels = old.IPs, old.labels
 		}
@@ -122,7 +123,7 @@ func (m *Map) insert(p *Pod) {
 		names[p.Name] = p
 	}
 	m.byUID[p.UID] = p
-	if p.cgroup != "" {
+	if other := m.byUID[p.cgroup]; p.cgroup != "" && (other == nil || other.UID != p.cgroup) { // an annotation does not take another's UID
 		m.byUID[p.cgroup] = p
 	}
 	for id := range p.Containers {
@@ -137,6 +138,10 @@ func (m *Map) insert(p *Pod) {
 		m.gone++
 	}
 }
+
+// maxGone bounds the deleted pods that are known, at some 1.3 kB each: where more than
+// that come and go within the grace time, the last samples of the oldest are past.
+const maxGone = 4000
 
 // maxContainers bounds the containers of a pod that are known, as one may restart for
 // ever.
@@ -179,17 +184,21 @@ func (m *Map) remove(uid string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.events++
-	m.bury(m.byUID[uid])
+	if p := m.byUID[uid]; p != nil && p.UID == uid {
+		m.bury(p)
+	}
 }
 
 func (m *Map) bury(p *Pod) {
-	if p == nil || !p.Gone.IsZero() {
+	if !p.Gone.IsZero() {
 		return
 	}
 	gone := *p // others may read it
 	gone.Gone = m.cfg.Now()
 	m.drop(p)
 	m.insert(&gone)
+	m.graves = append(m.graves, &gone)
+	m.expire()
 }
 
 // replace takes a whole list; who is not in it was deleted.
@@ -222,12 +231,15 @@ func (m *Map) Expire() {
 }
 
 func (m *Map) expire() {
-	if m.gone == 0 {
-		return
-	}
 	end := m.cfg.Now().Add(-m.cfg.Grace)
-	for uid, p := range m.byUID {
-		if uid == p.UID && !p.Gone.IsZero() && p.Gone.Before(end) {
+	for len(m.graves) > 0 {
+		p := m.graves[0]
+		there := m.byUID[p.UID] == p
+		if there && !p.Gone.Before(end) && m.gone <= maxGone {
+			return
+		}
+		m.graves = m.graves[1:]
+		if there {
 			m.drop(p)
 		}
 	}

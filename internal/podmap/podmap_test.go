@@ -120,6 +120,41 @@ func TestMap(t *testing.T) {
 	}
 }
 
+// However many pods end within the grace time, only the last of them are known.
+func TestGoneIsBounded(t *testing.T) {
+	m := New(Config{Grace: time.Hour})
+	uid := func(i int) string { return fmt.Sprintf("u-%d", i) }
+	const pods = 3 * maxGone
+	for i := range pods {
+		m.put(parsed(t, podText("p"+uid(i), uid(i), fmt.Sprintf("10.%d.%d.1", i/250, i%250), "")))
+		if i > 0 {
+			m.remove(uid(i - 1))
+		}
+	}
+	if m.Len() != 1+maxGone || m.gone != maxGone || len(m.graves) != maxGone || cap(m.graves) > 4*maxGone || len(m.byIP) != 1+maxGone {
+		t.Errorf("%d pods, %d gone, %d of %d graves, %d addresses", m.Len(), m.gone, len(m.graves), cap(m.graves), len(m.byIP))
+	}
+	if m.textOf("a", "p"+uid(pods-2-maxGone)) != "unknown" || m.textOf("a", "p"+uid(pods-1-maxGone)) == "unknown" {
+		t.Error("not the oldest are forgotten")
+	}
+}
+
+// A pod's annotation does not take the UID of another pod away from it.
+func TestForeignUID(t *testing.T) {
+	m := New(Config{})
+	thief := strings.ReplaceAll(podText("thief", "u-2", "10.0.0.2", ""), `"cu-2"`, `"u-1"`)
+	m.put(parsed(t, thief))
+	m.put(parsed(t, podText("p", "u-1", "10.0.0.1", "")))
+	m.put(parsed(t, thief))
+	if p := m.ByUID("u-1"); p == nil || p.Name != "p" || m.Len() != 2 {
+		t.Errorf("%+v of %d", p, m.Len())
+	}
+	m.remove("u-1")
+	if p := m.ByUID("u-2"); p == nil || !p.Gone.IsZero() || m.gone != 1 {
+		t.Errorf("%+v, %d gone", p, m.gone)
+	}
+}
+
 func TestLookup(t *testing.T) {
 	node := testkubelet.NewNode(3)
 	l, err := readList(strings.NewReader(node.PodList()))
