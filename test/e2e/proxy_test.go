@@ -3,8 +3,10 @@
 package e2e
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -205,4 +207,71 @@ func TestCadvisorProxyMistakes(t *testing.T) {
 			t.Errorf("%q: exit %d: %s", c.args, code, out)
 		}
 	}
+}
+
+// promtool reads what the program says, of the captured text and of that of 10 pods or
+// WATCHPOST_PROMTOOL=110 (it compares each series with each), and finds nothing in it
+// that it does not find in what the kubelet says.
+func TestCadvisorProxyPromtool(t *testing.T) {
+	pods := 10
+	if text := os.Getenv("WATCHPOST_PROMTOOL"); text != "" {
+		var err error
+		if pods, err = strconv.Atoi(text); err != nil {
+			t.Fatalf("WATCHPOST_PROMTOOL: %v", err)
+		}
+	}
+	node := testkubelet.NewNode(pods)
+	texts := map[string][2]string{fmt.Sprint(pods, " pods"): {node.Text(), node.PodList()}}
+	const folder = "../../../shared/samples/kubelet/"
+	if cadvisor, err := os.ReadFile(folder + "cadvisor.txt"); err == nil {
+		pods, err := os.ReadFile(folder + "pods.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts["captured"] = [2]string{string(cadvisor), string(pods)}
+	} else {
+		t.Logf("without the captured text: %scadvisor.txt is not here", folder)
+	}
+	for name, text := range texts {
+		t.Run(name, func(t *testing.T) {
+			k := testkubelet.Start(t)
+			k.Text("/metrics/cadvisor", text[0])
+			k.Text("/pods", text[1])
+			_, url, _ := startProxy(t, kubeletFlags(k, "--pods.from=kubelet", "--profile=none")...)
+			eventually(t, "ready", func() error {
+				if got := get(t, http.DefaultClient, url+"/readyz"); got.status != 200 {
+					return fmt.Errorf("%s", got.body)
+				}
+				return nil
+			})
+			got := get(t, http.DefaultClient, url+"/metrics")
+			if up(t, got, "cadvisor") != 1 {
+				t.Fatalf("%.2000s", got.body)
+			}
+			known := promtool(t, text[0])
+			for problem := range promtool(t, got.body) {
+				if !known[problem] {
+					t.Errorf("promtool: %s", problem)
+				}
+			}
+		})
+	}
+}
+
+// promtool is what "promtool check metrics" finds in a text. One that it cannot read
+// ends the test.
+func promtool(t *testing.T, text string) map[string]bool {
+	t.Helper()
+	check := exec.Command("go", "tool", "-modfile=tools/go.mod", "promtool", "check", "metrics")
+	check.Dir, check.Stdin = "../..", strings.NewReader(text)
+	out, err := check.CombinedOutput()
+	const findings = 3 // promtool's exit status for a text that it can read, but does not like
+	if exit := new(exec.ExitError); err != nil && !(errors.As(err, &exit) && bytes.Contains(out, []byte("exit status "+strconv.Itoa(findings))) || exit.ExitCode() == findings) {
+		t.Fatalf("promtool: %v: %.2000s", err, out)
+	}
+	found := make(map[string]bool)
+	for line := range strings.Lines(string(out)) {
+		found[line] = true
+	}
+	return found
 }
