@@ -36,6 +36,7 @@ type flags struct {
 
 	profile, rulesFile        string
 	series                    seriesRules
+	labelRules                labelRules
 	timestamps                string
 	maxAge                    time.Duration
 	podLabels, podAnnotations []string
@@ -108,6 +109,7 @@ func (f *flags) ruleFlags() {
 	app.Flag("drop", "Drop metrics whose names fit a pattern: a glob, or an anchored regular expression. These rules come first, in the order they are given. Repeatable.").PlaceHolder("PATTERN").SetValue(f.series.flag("drop"))
 	app.Flag("keep", "Keep metrics whose names fit a pattern, whatever comes after. Repeatable.").PlaceHolder("PATTERN").SetValue(f.series.flag("keep"))
 	app.Flag("rule", "A rule as it stands in a file: {drop: container_fs_*, where: {device: /dev/loop.*}}. Repeatable.").PlaceHolder("YAML").SetValue(f.series.flag("rule"))
+	app.Flag("label-rule", "A rule for labels as it stands in a file: {metric: container_*, drop: [id, name]}. Repeatable.").PlaceHolder("YAML").SetValue(&f.labelRules)
 	app.Flag("timestamps", "What becomes of the samples' own: keep, drop or honour. Without it as the file or the profile has it.").PlaceHolder("WAY").EnumVar(&f.timestamps, "keep", "drop", "honour")
 	app.Flag("max-age", "With --timestamps=honour: how old one may be. Without it 5m.").PlaceHolder("DURATION").DurationVar(&f.maxAge)
 }
@@ -143,6 +145,21 @@ func (r *ruleFlag) String() string { return "" }
 
 // IsCumulative tells kingpin that the flag may be given again.
 func (r *ruleFlag) IsCumulative() bool { return true }
+
+// labelRules are those of a flag, in the order of the command line.
+type labelRules []containers.LabelRule
+
+// Set implements kingpin.Value.
+func (l *labelRules) Set(text string) error {
+	rule, err := containers.ParseLabelRule("--label-rule "+text, text)
+	*l = append(*l, rule)
+	return err
+}
+
+func (l *labelRules) String() string { return "" }
+
+// IsCumulative tells kingpin that the flag may be given again.
+func (l *labelRules) IsCumulative() bool { return true }
 
 // config is what the flags say. getenv is that of the system.
 func (f *flags) config(getenv func(string) string, log *slog.Logger) (cfg proxyagent.Config, err error) {
@@ -204,6 +221,7 @@ func (f *flags) rules() (containers.Rules, error) {
 	}
 	r.Profile = cmp.Or(f.profile, r.Profile)
 	r.Series = append(slices.Clone(f.series.rules), r.Series...)
+	r.Labels = append(slices.Clone([]containers.LabelRule(f.labelRules)), r.Labels...)
 	r.Timestamps = containers.Timestamps(cmp.Or(f.timestamps, string(r.Timestamps)))
 	r.MaxAge = cmp.Or(f.maxAge, r.MaxAge)
 	r.Pods.Labels = append(r.Pods.Labels, words.Split(f.podLabels...)...)

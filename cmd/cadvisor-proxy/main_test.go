@@ -109,7 +109,7 @@ func TestConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := []string{"HOST_IP", "192.0.2.7", "NODE_NAME", "n7"}
-	cfg, err := configOf(env, "--keep=a", "--drop=b", "--rules.file="+rules, "--kubelet.metrics=cadvisor,kubelet", "--upstream=redis=http://127.0.0.1:9121/metrics,team=a")
+	cfg, err := configOf(env, "--keep=a", "--drop=b", "--label-rule={metric: c, rename: {d: e}}", "--label-rule={drop: f}", "--rules.file="+rules, "--kubelet.metrics=cadvisor,kubelet", "--upstream=redis=http://127.0.0.1:9121/metrics,team=a")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,6 +124,9 @@ func TestConfig(t *testing.T) {
 	r := cfg.Sources[0].Rules
 	if len(r.Series) != 3 || r.Series[0].Metric != "a" || !r.Series[0].Keep || r.Series[1].Metric != "b" || r.Series[2].Metric != "c" || r.Profile != "" || r.Static["zone"] != "z" {
 		t.Errorf("%+v", r)
+	}
+	if l := r.Labels; len(l) != 2 || l[0].Metric != "c" || l[0].Rename["d"] != "e" || l[1].Drop[0] != "f" {
+		t.Errorf("%+v", l)
 	}
 	if got := strings.Join(cfg.Sources[2].Extra, ","); got != "upstream,redis,team,a" || cfg.Sources[2].Rules.Profile != "none" {
 		t.Error(got)
@@ -142,7 +145,7 @@ func TestConfig(t *testing.T) {
 func TestBadFlags(t *testing.T) {
 	url := "--kubelet.url=https://192.0.2.1:10250"
 	for _, args := range [][]string{
-		{}, {"--nonsense"}, {url, "--profile=fat"}, {url, "--drop=("}, {url, "--rule={drop: a, wear: {}}"}, {url, "--drop="}, {url, "--rules.file=/nonexistent"},
+		{}, {"--nonsense"}, {url, "--profile=fat"}, {url, "--drop=("}, {url, "--rule={drop: a, wear: {}}"}, {url, "--drop="}, {url, "--label-rule={drop: a, wear: b}"}, {url, "--label-rule="}, {url, "--label-rule={metric: a}"}, {url, "--rules.file=/nonexistent"},
 		{url, "--kubelet.metrics=cadvisor,stats"}, {"--kubelet.metrics=none"}, {"--kubelet.url=ftp://x"}, {"--kubelet.url=http://"}, {"--kubelet.url=https://a:b@c"},
 		{url, "--kubelet.cert-file=/x"}, {url, "--kubelet.ca-file=/nonexistent"}, {url, "--kubelet.ca-file=main.go"}, {url, "--kubelet.ca-file=main.go", "--kubelet.insecure-skip-verify"},
 		{url, "--upstream=redis"}, {url, "--upstream=a/b=http://x"}, {url, "--upstream=a=http://x,y"}, {url, "--upstream=a=http://x", "--upstream=a=http://y"}, {url, "--upstream=cadvisor=http://x"},

@@ -321,9 +321,9 @@ func (a *Agent) facts() []serve.Fact {
 		s.mu.Lock()
 		state := "not asked yet"
 		switch {
-		case s.asked && s.up:
+		case s.heard && s.up:
 			state = fmt.Sprintf("up, %s; %d of %d series passed on", s.took.Round(time.Millisecond), s.counts.SeriesOut, s.counts.SeriesIn)
-		case s.asked:
+		case s.heard:
 			state = s.err
 		}
 		s.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,11 +49,11 @@ type source struct {
 
 	mu       sync.Mutex
 	idle     []*containers.Filter
-	origins  []string
+	asked    []containers.Asked // rules
 	counts   containers.Counts
 	fetches  uint64
 	failures [len(reasons)]uint64
-	asked    bool // once at least
+	heard    bool // it was asked once at least, and did or did not answer
 	up       bool // the last answer was whole
 	answered bool // one was
 	err      string
@@ -84,8 +85,8 @@ func newSource(s Source, pods containers.Pods, limit int64, labels []string) (*s
 	if err != nil {
 		return nil, err
 	}
-	own.origins = f.Origins()
-	own.counts.Dropped = make([]uint64, len(own.origins))
+	own.asked = f.Asked()
+	own.counts.ByRule = make([]containers.RuleCount, len(own.asked))
 	own.idle = append(own.idle, f)
 	return own, nil
 }
@@ -165,7 +166,7 @@ func (s *source) fetch(ctx context.Context, dst io.Writer) error {
 		return err // seen when the first was made
 	}
 	before := f.Counts
-	before.Dropped = append([]uint64(nil), f.Dropped...)
+	before.ByRule = slices.Clone(f.ByRule)
 	err = f.Copy(writer{dst}, answer, expo.Text, s.limit)
 	s.mu.Lock()
 	s.idle = append(s.idle, f)
@@ -187,8 +188,9 @@ func (s *source) add(before, after containers.Counts) {
 	c.Stale += after.Stale - before.Stale
 	c.PodUnknown += after.PodUnknown - before.PodUnknown
 	c.Clashes += after.Clashes - before.Clashes
-	for i := range c.Dropped {
-		c.Dropped[i] += after.Dropped[i] - before.Dropped[i]
+	for i := range c.ByRule {
+		c.ByRule[i].Series += after.ByRule[i].Series - before.ByRule[i].Series
+		c.ByRule[i].Bytes += after.ByRule[i].Bytes - before.ByRule[i].Bytes
 	}
 }
 
@@ -210,7 +212,7 @@ func (s *source) note(began time.Time, reason int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fetches++
-	s.asked, s.up, s.took, s.err = true, err == nil, time.Since(began), ""
+	s.heard, s.up, s.took, s.err = true, err == nil, time.Since(began), ""
 	if err != nil {
 		s.failures[reason]++
 		s.err = words.OneLine(err)
@@ -241,8 +243,8 @@ func reasonOf(err error) int {
 }
 
 // state is how it goes with a source.
-func (s *source) state() (asked, up, answered bool, problem string) {
+func (s *source) state() (heard, up, answered bool, problem string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.asked, s.up, s.answered, s.err
+	return s.heard, s.up, s.answered, s.err
 }

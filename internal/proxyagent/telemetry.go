@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/common/version"
 
+	"watchpost/internal/containers"
 	"watchpost/internal/expo"
 )
 
@@ -23,6 +24,9 @@ var (
 	bytesIn        = expo.Counter("watchpost_proxy_bytes_in_total", "Bytes of text read from a source.", "source")
 	bytesOut       = expo.Counter("watchpost_proxy_bytes_out_total", "Bytes of text of a source that were passed on.", "source")
 	seriesDropped  = expo.Counter("watchpost_proxy_series_dropped_total", "Series of a source that a rule dropped.", "source", "rule")
+	bytesDropped   = expo.Counter("watchpost_proxy_bytes_dropped_total", "Bytes of text of a source that a rule dropped, as they were read.", "source", "rule")
+	seriesKept     = expo.Counter("watchpost_proxy_series_kept_total", "Series of a source that a rule kept, whatever comes after it.", "source", "rule")
+	bytesKept      = expo.Counter("watchpost_proxy_bytes_kept_total", "Bytes of text of a source that a rule kept, as they were read.", "source", "rule")
 	seriesStale    = expo.Counter("watchpost_proxy_series_stale_total", "Series left out because their timestamp was too old.", "source")
 	seriesUnknown  = expo.Counter("watchpost_proxy_series_pod_unknown_total", "Series that name a pod which is not known.", "source")
 	seriesClashed  = expo.Counter("watchpost_proxy_series_clashes_total", "Series left out because label rules made them equal to another.", "source")
@@ -47,12 +51,12 @@ func (a *Agent) own() []byte {
 		}
 	}
 	each(func(s *source) {
-		if s.asked {
+		if s.heard {
 			w.Sample(sourceUp, number(s.up), s.Name)
 		}
 	})
 	each(func(s *source) {
-		if s.asked {
+		if s.heard {
 			w.Sample(sourceSeconds, s.took.Round(time.Microsecond).Seconds(), s.Name)
 		}
 	})
@@ -76,13 +80,24 @@ func (a *Agent) own() []byte {
 	} {
 		each(func(s *source) { w.Uint(c.family, c.value(s), s.Name) })
 	}
-	each(func(s *source) {
-		for i, n := range s.counts.Dropped {
-			if slices.Index(s.origins, s.origins[i]) == i { // the same rule given twice never fits
-				w.Uint(seriesDropped, n, s.Name, s.origins[i])
+	for _, c := range []struct {
+		family *expo.Family
+		keep   bool
+		value  func(containers.RuleCount) uint64
+	}{
+		{seriesDropped, false, func(c containers.RuleCount) uint64 { return c.Series }},
+		{bytesDropped, false, func(c containers.RuleCount) uint64 { return c.Bytes }},
+		{seriesKept, true, func(c containers.RuleCount) uint64 { return c.Series }},
+		{bytesKept, true, func(c containers.RuleCount) uint64 { return c.Bytes }},
+	} {
+		each(func(s *source) {
+			for i, rule := range s.asked {
+				if rule.Keep == c.keep && slices.Index(s.asked, rule) == i { // the same rule given twice never fits
+					w.Uint(c.family, c.value(s.counts.ByRule[i]), s.Name, rule.Origin)
+				}
 			}
-		}
-	})
+		})
+	}
 	a.mu.Lock()
 	w.Uint(joinRefused, a.refused)
 	for _, key := range slices.Sorted(maps.Keys(a.scrapes)) {
