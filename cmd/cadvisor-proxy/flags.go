@@ -42,6 +42,9 @@ type flags struct {
 	podLabels, podAnnotations []string
 	podsFrom                  string
 	podsInterval, podsGrace   time.Duration
+	scrapePods                bool
+	scrape                    proxyagent.Annotated
+	scrapeTLS                 fetch.Config
 	api                       fetch.Config
 	ceiling                   time.Duration
 	limit, held               int64
@@ -94,6 +97,14 @@ func (f *flags) podFlags() {
 	app.Flag("pods.grace", "How long deleted pods are known, for their last samples.").Default(podmap.DefaultGrace.String()).DurationVar(&f.podsGrace)
 	app.Flag("pod-labels", "Labels of pods to put on their series, separated by commas. A * stands for any text. Repeatable.").PlaceHolder("KEY,...").StringsVar(&f.podLabels)
 	app.Flag("pod-annotations", "Annotations of pods, as --pod-labels.").PlaceHolder("KEY,...").StringsVar(&f.podAnnotations)
+	s, tls := &f.scrape, &f.scrapeTLS
+	app.Flag("pods.scrape", "Pass on the metrics of this node's pods with the annotation prometheus.io/scrape: \"true\", too; they may have prometheus.io/port, path and scheme.").BoolVar(&f.scrapePods)
+	app.Flag("pods.scrape-max", "With --pods.scrape: the most pages that are asked.").Default(fmt.Sprint(proxyagent.DefaultPodPages)).IntVar(&s.Most)
+	app.Flag("pods.scrape-parallel", "With --pods.scrape: pages that are asked at the same time.").Default(fmt.Sprint(proxyagent.DefaultPodParallel)).IntVar(&s.Parallel)
+	app.Flag("pods.scrape-max-bytes", "With --pods.scrape: the most text that is read of a page.").Default(fmt.Sprint(proxyagent.DefaultPodLimit)).Int64Var(&s.Limit)
+	app.Flag("pods.scrape-timeout", "With --pods.scrape: the longest that a page may take; a scraper's own timeout shortens it.").Default(proxyagent.DefaultPodTimeout.String()).DurationVar(&s.Timeout)
+	app.Flag("pods.scrape-ca-file", "Certificates that may sign those of pods with https; without it the system's.").PlaceHolder("FILE").StringVar(&tls.CAFile)
+	app.Flag("pods.scrape-insecure-skip-verify", "Take any certificate of pods with https.").BoolVar(&tls.Insecure)
 	app.Flag("apiserver", "URL of the API server. Without it the one that Kubernetes tells a pod.").PlaceHolder("URL").StringVar(&a.URL)
 	app.Flag("apiserver.ca-file", "Certificates that may sign the API server's; without it the service account's, where there is one.").PlaceHolder("FILE").StringVar(&a.CAFile)
 	app.Flag("apiserver.token-file", "Bearer token for the API server; without it the service account's, where there is one.").PlaceHolder("FILE").StringVar(&a.TokenFile)
@@ -191,10 +202,13 @@ func (f *flags) config(getenv func(string) string, log *slog.Logger) (cfg proxya
 	if err != nil {
 		return cfg, err
 	}
-	if cfg.Sources = append(cfg.Sources, upstreams...); len(cfg.Sources) == 0 {
-		return cfg, errors.New("nothing to pass on: name pages of the kubelet by --kubelet.metrics, or an exporter by --upstream")
+	if cfg.Sources = append(cfg.Sources, upstreams...); len(cfg.Sources) == 0 && !f.scrapePods {
+		return cfg, errors.New("nothing to pass on: name pages of the kubelet by --kubelet.metrics, an exporter by --upstream, or ask pods by --pods.scrape")
 	}
-	return cfg, f.pods(&cfg, client, rules.Pods, getenv)
+	if err := f.pods(&cfg, client, rules.Pods, getenv); err != nil || !f.scrapePods {
+		return cfg, err
+	}
+	return cfg, f.annotated(&cfg, rules)
 }
 
 // sourceLabels are those of every series, in the order of their names behind node and
@@ -338,6 +352,28 @@ func (f *flags) upstreamSources(rules containers.Rules) ([]proxyagent.Source, er
 		sources = append(sources, s)
 	}
 	return sources, nil
+}
+
+// annotated completes the configuration with the pods that ask to be scraped.
+func (f *flags) annotated(cfg *proxyagent.Config, rules containers.Rules) error {
+	s := f.scrape
+	switch {
+	case cfg.Pods == nil:
+		return errors.New("--pods.scrape needs to know pods: set --pods.from, and --node for a watch")
+	case s.Most <= 0 || s.Parallel <= 0 || s.Limit <= 0 || s.Timeout <= 0:
+		return errors.New("--pods.scrape-max, --pods.scrape-parallel, --pods.scrape-max-bytes and --pods.scrape-timeout must be above 0")
+	case f.scrapeTLS.Insecure && f.scrapeTLS.CAFile != "":
+		return errors.New("--pods.scrape-insecure-skip-verify and --pods.scrape-ca-file cannot be used together")
+	}
+	s.Rules = others(rules)
+	s.Client = func(url string) (proxyagent.Client, error) { // without what is for the kubelet
+		return fetch.New(fetch.Config{URL: url, CAFile: f.scrapeTLS.CAFile, Insecure: f.scrapeTLS.Insecure, UserAgent: userAgent()})
+	}
+	if _, err := s.Client("https://pod.invalid"); err != nil {
+		return fmt.Errorf("--pods.scrape: %w", err)
+	}
+	cfg.Annotated = &s
+	return nil
 }
 
 // pods completes the configuration with where pods are known from.

@@ -48,7 +48,7 @@ func TestGolden(t *testing.T) {
 		"container_memory_working_set_bytes{container=\"shop-0\",namespace=\"team-0\",pod=\""+node.Pods[0].Name+"\"} 1.2e+07 1795234812000\n")
 	k.Text("/pods", node.PodList())
 	cfg, err := configOf(nil, "--kubelet.url="+k.URL, "--kubelet.ca-file="+k.CAFile, "--kubelet.token-file="+k.TokenFile,
-		"--kubelet.metrics=cadvisor,resource", "--node=n1", "--cluster=prod", "--external-label=rack=7", "--pods.from=kubelet", "--pod-labels=app", "--drop=container_ulimits_*")
+		"--kubelet.metrics=cadvisor,resource", "--node=n1", "--cluster=prod", "--external-label=rack=7", "--pods.from=kubelet", "--pods.scrape", "--pod-labels=app", "--drop=container_ulimits_*")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,6 +151,8 @@ func TestBadFlags(t *testing.T) {
 		{url, "--upstream=redis"}, {url, "--upstream=a/b=http://x"}, {url, "--upstream=a=http://x,y"}, {url, "--upstream=a=http://x", "--upstream=a=http://y"}, {url, "--upstream=cadvisor=http://x"},
 		{url, "--external-label=a-b=c"}, {url, "--node=n", "--external-label=node=x"}, {url, "--source.timeout=0s"}, {url, "--pods.from=watch"}, {url, "--node=n", "--pods.from=watch"},
 		{url, "--pod-labels=app"}, {url, "--timestamps=forget"}, {url, "--join.max-bytes=-1"}, {url, "--pods.from=kubelet", "--external-label=pod_ip=x"},
+		{url, "--pods.scrape"}, {url, "--pods.from=kubelet", "--pods.scrape", "--pods.scrape-max=0"}, {url, "--pods.from=kubelet", "--pods.scrape", "--external-label=pod=x"},
+		{url, "--pods.from=kubelet", "--pods.scrape", "--pods.scrape-ca-file=main.go"}, {url, "--pods.from=kubelet", "--pods.scrape", "--pods.scrape-ca-file=main.go", "--pods.scrape-insecure-skip-verify"},
 	} {
 		cfg, err := configOf(nil, args...)
 		if err == nil {

@@ -27,6 +27,7 @@ type Filter struct {
 	times  Timestamps
 	source labelText // labels of every series
 	pods   Pods      // nil: there are none
+	about  *PodLabels
 	now    func() time.Time
 
 	format   expo.Format
@@ -77,6 +78,14 @@ type PodLabels struct{ labelText }
 // NewPodLabels renders labels; pairs are names and values in turn. A label without
 // a value is left out, as it is the same as none.
 func NewPodLabels(pairs ...string) *PodLabels { return &PodLabels{renderLabels(pairs)} }
+
+// Behind are labels, pairs of names and values in turn, with those of the pod behind
+// them.
+func (l *PodLabels) Behind(pairs ...string) *PodLabels {
+	all := NewPodLabels(pairs...)
+	all.names, all.text = append(all.names, l.names...), append(all.text, l.text...)
+	return all
+}
 
 // labelText are rendered labels that are put on series.
 type labelText struct {
@@ -129,6 +138,10 @@ func NewFilter(r Rules, pods Pods, source ...string) (*Filter, error) {
 	}
 	return f, nil
 }
+
+// About says that all series of the texts to come are of one pod, whatever they name,
+// and get these labels. The names have to be among those that the Filter's Pods may add.
+func (f *Filter) About(pod *PodLabels) { f.about = pod }
 
 // Asked is a rule that decides on series.
 type Asked struct {

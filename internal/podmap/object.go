@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"watchpost/internal/containers"
@@ -25,6 +26,8 @@ type object struct {
 	Spec struct {
 		NodeName    string `json:"nodeName"`
 		HostNetwork bool   `json:"hostNetwork"`
+		Containers  []spec `json:"containers"`
+		Init        []spec `json:"initContainers"`
 	} `json:"spec"`
 	Status struct {
 		Phase  string `json:"phase"`
@@ -37,6 +40,11 @@ type object struct {
 		Init       []status `json:"initContainerStatuses"`
 		Ephemeral  []status `json:"ephemeralContainerStatuses"`
 	} `json:"status"`
+}
+
+// spec is what is read of a container's.
+type spec struct {
+	Ports []port `json:"ports"`
 }
 
 // status is that of a container.
@@ -82,6 +90,13 @@ func (o *object) pod(rules *containers.PodRules) *Pod {
 	ip := ""
 	if len(p.IPs) > 0 {
 		ip = p.IPs[0]
+	}
+	if o.Metadata.Annotations[scrapeAnnotation] != "" {
+		var ports []port
+		for _, c := range slices.Concat(o.Spec.Containers, o.Spec.Init) {
+			ports = append(ports, c.Ports...)
+		}
+		p.Scrape, p.more = targets(o.Metadata.Annotations, ports)
 	}
 	p.labels = rules.Render(o.Metadata.Labels, o.Metadata.Annotations, podIP, ip)
 	return p

@@ -363,21 +363,26 @@ func FuzzJoiner(f *testing.F) {
 				return
 			}
 		}
-		var out bytes.Buffer
-		j := newJoiner(&out, 1<<20)
-		j.add(texts[0].Bytes())
-		j.add(texts[1].Bytes())
-		if err := j.end(); err != nil {
-			t.Fatal(err)
-		}
-		headers := make(map[string]bool)
-		for line := range strings.Lines(out.String()) {
-			if strings.HasPrefix(line, "# ") {
-				kind, name := header([]byte(strings.TrimSuffix(line, "\n")))
-				if headers[kind+name] {
-					t.Errorf("two of %q", line)
+		for _, pods := range [][3]bool{{}, {false, true}, {true, true}, {true, true, true}} {
+			var out bytes.Buffer
+			j := newJoiner(&out, 1<<20)
+			j.add(texts[0].Bytes(), pods[0])
+			j.add(texts[1].Bytes(), pods[1])
+			if pods[2] {
+				j.add(texts[0].Bytes(), false)
+			}
+			if err := j.end(); err != nil {
+				t.Fatal(err)
+			}
+			headers := make(map[string]bool)
+			for line := range strings.Lines(out.String()) {
+				if strings.HasPrefix(line, "# ") {
+					kind, name := header([]byte(strings.TrimSuffix(line, "\n")))
+					if headers[kind+name] {
+						t.Errorf("two of %q", line)
+					}
+					headers[kind+name] = true
 				}
-				headers[kind+name] = true
 			}
 		}
 	})

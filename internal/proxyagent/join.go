@@ -13,7 +13,9 @@ import (
 // joiner makes one exposition of several. Texts are added whole, and held; one is
 // passed on as it is read, which is the large one. A family that several have is
 // written once: the series of all, behind the first header. A series that is there
-// already is left out, and so is what is of another type than the family.
+// already is left out, and so is what is of another type than the family. Pages of
+// pods, which anybody may write, have no say over the others, nor over one another:
+// where only these differ in a type, the family has none.
 type joiner struct {
 	w        io.Writer
 	families map[string]*heldFamily
@@ -31,6 +33,8 @@ type joiner struct {
 type heldFamily struct {
 	help, typ string // header lines, "" where there is none
 	lines     [][]byte
+	pods      bool // all of it is from pages of pods, whose labels tell them apart
+	mixed     bool // these have several types
 }
 
 // errTooMuch is that of texts that are together longer than may be held.
@@ -44,8 +48,9 @@ func newJoiner(w io.Writer, most int) *joiner {
 func (j *joiner) room() int { return j.most - j.bytes }
 
 // add holds a text, which is not changed any more. It consists of whole lines that a
-// filter or an expo.Writer wrote.
-func (j *joiner) add(text []byte) {
+// filter or an expo.Writer wrote. pods says that it is the page of a pod; these are
+// behind all others but the program's own.
+func (j *joiner) add(text []byte, pods bool) {
 	j.bytes += len(text)
 	var f *heldFamily // to which lines belong
 	var of string
@@ -62,10 +67,14 @@ func (j *joiner) add(text []byte) {
 				continue
 			}
 			if name != of || f == nil {
-				f, of, foreign, headed = j.family(name), name, false, true
+				f, of, foreign, headed = j.family(name, pods), name, false, true
 			}
 			headed = true
 			switch {
+			case kind == "TYPE" && f.pods && f.typ != string(line) && (f.typ != "" || f.mixed || len(f.lines) > 0):
+				if f.typ, f.mixed = "", true; !pods {
+					j.take(f, string(line))
+				}
 			case kind == "HELP" && f.help == "":
 				f.help = string(line)
 			case kind == "TYPE" && f.typ == "" && len(f.lines) == 0:
@@ -76,20 +85,27 @@ func (j *joiner) add(text []byte) {
 			continue
 		}
 		if name := sampleName(line); f == nil || !headed || !belongs(name, of) {
-			f, of, foreign, headed = j.family(name), name, false, false
+			f, of, foreign, headed = j.family(name, pods), name, false, false
 		}
 		if foreign {
 			j.refused++
 			continue
 		}
+		f.pods = f.pods && pods
 		f.lines = append(f.lines, line)
 	}
 }
 
-func (j *joiner) family(name string) *heldFamily {
+// take takes a family from the pages of pods that have it.
+func (j *joiner) take(f *heldFamily, typ string) {
+	j.refused += len(f.lines)
+	*f = heldFamily{help: f.help, typ: typ}
+}
+
+func (j *joiner) family(name string, pods bool) *heldFamily {
 	f := j.families[name]
 	if f == nil {
-		f = new(heldFamily)
+		f = &heldFamily{pods: pods}
 		j.families[name] = f
 		j.order = append(j.order, name)
 	}
@@ -169,7 +185,7 @@ func (j *joiner) Write(p []byte) (int, error) {
 			}
 		}
 		if kind, name := header(bytes.TrimSuffix(p[at:end], []byte{'\n'})); kind == "TYPE" && j.current != nil && j.written[name] {
-			if typ := string(bytes.TrimSuffix(p[at:end], []byte{'\n'})); j.current.typ != "" && j.current.typ != typ {
+			if typ := string(bytes.TrimSuffix(p[at:end], []byte{'\n'})); (j.current.typ != "" || j.current.mixed) && j.current.typ != typ {
 				j.refused += len(j.current.lines)
 				j.current = nil
 			}
@@ -228,8 +244,16 @@ func (j *joiner) end() error {
 				head = append(append(head, line...), '\n')
 			}
 		}
+		if f.pods { // Fast path: none is there twice.
+			for _, line := range f.lines {
+				head = append(append(head, line...), '\n')
+			}
+		}
 		if _, err := j.w.Write(head); err != nil {
 			return err
+		}
+		if f.pods {
+			continue
 		}
 		if err := j.lines(f, make(map[string]struct{})); err != nil {
 			return err
