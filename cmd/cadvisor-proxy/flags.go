@@ -40,7 +40,7 @@ type flags struct {
 	timestamps                string
 	maxAge                    time.Duration
 	podLabels, podAnnotations []string
-	podsFrom                  string
+	podsFrom, criSocket       string
 	podsInterval, podsGrace   time.Duration
 	scrapePods                bool
 	scrape                    proxyagent.Annotated
@@ -92,8 +92,9 @@ func (f *flags) sourceFlags() {
 // podFlags declares where pods are known from.
 func (f *flags) podFlags() {
 	app, a := f.app, &f.api
-	app.Flag("pods.from", "Where the pods of this node are known from: watch (the API server), kubelet (its /pods, at intervals), none; auto is watch in a pod with a node name, else none.").Default("auto").EnumVar(&f.podsFrom, "auto", "watch", "kubelet", "none")
-	app.Flag("pods.interval", "With --pods.from=kubelet: how often it is asked.").Default("30s").DurationVar(&f.podsInterval)
+	app.Flag("pods.from", "Where the pods of this node are known from: watch (the API server), kubelet (its /pods, at intervals), cri (the container runtime, at intervals), none; auto is watch in a pod with a node name, else none.").Default("auto").EnumVar(&f.podsFrom, "auto", "watch", "kubelet", "cri", "none")
+	app.Flag("pods.interval", "With --pods.from=kubelet or cri: how often it is asked.").Default("30s").DurationVar(&f.podsInterval)
+	app.Flag("pods.cri-socket", "With --pods.from=cri: the runtime's socket. Without it the one that is there of containerd's, CRI-O's and cri-dockerd's.").PlaceHolder("PATH").StringVar(&f.criSocket)
 	app.Flag("pods.grace", "How long deleted pods are known, for their last samples.").Default(podmap.DefaultGrace.String()).DurationVar(&f.podsGrace)
 	app.Flag("pod-labels", "Labels of pods to put on their series, separated by commas. A * stands for any text. Repeatable.").PlaceHolder("KEY,...").StringsVar(&f.podLabels)
 	app.Flag("pod-annotations", "Annotations of pods, as --pod-labels.").PlaceHolder("KEY,...").StringsVar(&f.podAnnotations)
@@ -409,7 +410,30 @@ func (f *flags) pods(cfg *proxyagent.Config, client *kubelet.Client, rules conta
 		cfg.PodsFrom = &podmap.Watch{Server: server, Node: f.node, Log: cfg.Log}
 	case "kubelet":
 		cfg.PodsFrom = &podmap.Poll{Kubelet: client, Interval: f.podsInterval, Log: cfg.Log}
+	case "cri":
+		socket, err := f.socket()
+		if err != nil {
+			return err
+		}
+		cfg.PodsFrom = &podmap.CRI{Socket: socket, Node: f.node, HostIP: getenv("HOST_IP"), Interval: f.podsInterval, Log: cfg.Log}
 	}
 	cfg.Pods = podmap.New(podmap.Config{Rules: rules, Grace: f.podsGrace})
 	return nil
+}
+
+// socket is the container runtime's: the one that was named, else the first that is
+// there, else containerd's, which may come later.
+func (f *flags) socket() (string, error) {
+	if f.criSocket == "" {
+		known := podmap.Sockets()
+		if i := slices.IndexFunc(known, exists); i >= 0 {
+			return known[i], nil
+		}
+		return known[0], nil
+	}
+	socket := strings.TrimPrefix(f.criSocket, "unix://")
+	if !strings.HasPrefix(socket, "/") {
+		return "", fmt.Errorf("--pods.cri-socket: %q is not the path of a socket, such as %s", f.criSocket, podmap.Sockets()[0])
+	}
+	return socket, nil
 }

@@ -151,6 +151,7 @@ func TestBadFlags(t *testing.T) {
 		{url, "--upstream=redis"}, {url, "--upstream=a/b=http://x"}, {url, "--upstream=a=http://x,y"}, {url, "--upstream=a=http://x", "--upstream=a=http://y"}, {url, "--upstream=cadvisor=http://x"},
 		{url, "--external-label=a-b=c"}, {url, "--node=n", "--external-label=node=x"}, {url, "--source.timeout=0s"}, {url, "--pods.from=watch"}, {url, "--node=n", "--pods.from=watch"},
 		{url, "--pod-labels=app"}, {url, "--timestamps=forget"}, {url, "--join.max-bytes=-1"}, {url, "--pods.from=kubelet", "--external-label=pod_ip=x"},
+		{url, "--pods.from=cri", "--pods.cri-socket=tcp://x"}, {url, "--pods.from=cri", "--pods.cri-socket=containerd.sock"},
 		{url, "--pods.scrape"}, {url, "--pods.from=kubelet", "--pods.scrape", "--pods.scrape-max=0"}, {url, "--pods.from=kubelet", "--pods.scrape", "--external-label=pod=x"},
 		{url, "--pods.from=kubelet", "--pods.scrape", "--pods.scrape-ca-file=main.go"}, {url, "--pods.from=kubelet", "--pods.scrape", "--pods.scrape-ca-file=main.go", "--pods.scrape-insecure-skip-verify"},
 	} {

@@ -59,7 +59,8 @@ var others = map[string][]string{
 	"github.com/alecthomas/kingpin":    {"watchpost/cmd/"},
 	"k8s.io/": {"watchpost/kube", "watchpost/internal/kubelet", "watchpost/internal/podmap", "watchpost/internal/promstack",
 		"watchpost/internal/testkube", "watchpost/internal/testkube/", "watchpost/bench/"},
-	"os/exec": {"watchpost/bench/", "watchpost/internal/testkit", "watchpost/internal/testkube"},
+	"google.golang.org/grpc": {"watchpost/internal/podmap"},
+	"os/exec":                {"watchpost/bench/", "watchpost/internal/testkit", "watchpost/internal/testkube"},
 }
 
 func TestLayout(t *testing.T) {

@@ -36,9 +36,9 @@ type object struct {
 		PodIPs []struct {
 			IP string `json:"ip"`
 		} `json:"podIPs"`
-		Containers []status `json:"containerStatuses"`
-		Init       []status `json:"initContainerStatuses"`
-		Ephemeral  []status `json:"ephemeralContainerStatuses"`
+		Containers []containerStatus `json:"containerStatuses"`
+		Init       []containerStatus `json:"initContainerStatuses"`
+		Ephemeral  []containerStatus `json:"ephemeralContainerStatuses"`
 	} `json:"status"`
 }
 
@@ -47,8 +47,8 @@ type spec struct {
 	Ports []port `json:"ports"`
 }
 
-// status is that of a container.
-type status struct {
+// containerStatus is that of a container.
+type containerStatus struct {
 	Name string `json:"name"`
 	ID   string `json:"containerID"` // containerd://1f8d…
 	Last struct {
@@ -78,7 +78,7 @@ func (o *object) pod(rules *containers.PodRules) *Pod {
 	if len(p.IPs) == 0 && o.Status.PodIP != "" {
 		p.IPs = []string{o.Status.PodIP}
 	}
-	for _, list := range [][]status{o.Status.Init, o.Status.Containers, o.Status.Ephemeral} {
+	for _, list := range [][]containerStatus{o.Status.Init, o.Status.Containers, o.Status.Ephemeral} {
 		for _, s := range list {
 			for _, id := range []string{s.ID, s.Last.Terminated.ID} {
 				if _, id, found := strings.Cut(id, "://"); found && id != "" {

@@ -41,7 +41,7 @@ func (p *Pod) Labels(pairs ...string) *containers.PodLabels { return p.labels.Be
 
 // ended tells whether a pod has no address any more.
 func (p *Pod) ended() bool {
-	return !p.Gone.IsZero() || p.Phase == "Succeeded" || p.Phase == "Failed"
+	return !p.Gone.IsZero() || p.Phase == "Succeeded" || p.Phase == "Failed" || p.Phase == stopped
 }
 
 // DefaultGrace is how long a deleted pod is known: longer than the samples of its
@@ -112,7 +112,7 @@ func (m *Map) insert(p *Pod) {
 	m.version++
 	if old := m.byUID[p.UID]; old != nil {
 		if p.Name == old.Name && p.labels != nil && len(p.IPs) == 0 && len(old.IPs) > 0 { // an ended pod keeps what its last samples need
-			p.IPs, p.labels = old.IPs, old.labels
+			p.IPs, p.labels, p.HostNetwork = old.IPs, old.labels, old.HostNetwork
 		}
 		for id, name := range old.Containers { // restarted containers, whose last samples may still come
 			if _, known := p.Containers[id]; !known && len(p.Containers) < maxContainers {
