@@ -33,6 +33,7 @@ type flags struct {
 	node, cluster  string
 	labels         map[string]string
 	upstreams      []string
+	upstreamFile   string
 
 	profile, rulesFile        string
 	series                    seriesRules
@@ -81,6 +82,7 @@ func (f *flags) sourceFlags() {
 	app.Flag("kubelet.key-file", "Key of --kubelet.cert-file.").PlaceHolder("FILE").StringVar(&k.KeyFile)
 	app.Flag("kubelet.gzip", "Ask the kubelet for compressed text: it costs both more than it saves on one node.").BoolVar(&k.Gzip)
 	app.Flag("upstream", "Another exporter to pass on, with labels for its series: redis=http://127.0.0.1:9121/metrics,team=a. Repeatable.").PlaceHolder("NAME=URL[,LABEL=VALUE...]").StringsVar(&f.upstreams)
+	app.Flag("upstream.file", "File with more of these, one on a line; lines that begin with # say nothing.").PlaceHolder("FILE").StringVar(&f.upstreamFile)
 	app.Flag("source.timeout", "The longest that a scrape may take; a scraper's own timeout shortens it.").Default(proxyagent.DefaultCeiling.String()).DurationVar(&f.ceiling)
 	app.Flag("source.max-bytes", "The most text that is read of a source at a scrape.").Default(fmt.Sprint(proxyagent.DefaultLimit)).Int64Var(&f.limit)
 	app.Flag("join.max-bytes", "The most text that is held to join the sources at /metrics.").Default(fmt.Sprint(proxyagent.DefaultHeld)).Int64Var(&f.held)
@@ -321,36 +323,87 @@ func others(r containers.Rules) containers.Rules {
 	return r
 }
 
-// upstreamSources are the exporters of --upstream.
+// upstream is another exporter.
+type upstream struct {
+	from      string // where it was read
+	name, url string
+	labels    []string // names and values in turn
+}
+
+// parseUpstream reads NAME=URL[,LABEL=VALUE...].
+func parseUpstream(text string) (u upstream, err error) {
+	name, rest, found := strings.Cut(text, "=")
+	if !found || name == "" || strings.ContainsAny(name, "/?#%{} ") {
+		return u, fmt.Errorf("%q is not NAME=URL, with a name that can stand in a path", text)
+	}
+	url, pairs, labelled := strings.Cut(rest, ",")
+	u.name, u.url = name, url
+	if !labelled {
+		return u, nil
+	}
+	for pair := range strings.SplitSeq(pairs, ",") {
+		label, value, found := strings.Cut(pair, "=")
+		if !found || label == "" {
+			return u, fmt.Errorf("%q: %q is not LABEL=VALUE", text, pair)
+		}
+		u.labels = append(u.labels, label, value)
+	}
+	return u, nil
+}
+
+// parseUpstreams reads a file of upstreams, one on a line as the flag has it. Empty
+// lines and those that begin with # say nothing.
+func parseUpstreams(file, text string) (all []upstream, err error) {
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+			continue
+		}
+		u, err := parseUpstream(line)
+		if u.from = fmt.Sprintf("%s:%d", file, n); err != nil {
+			return nil, fmt.Errorf("%s: %w", u.from, err)
+		}
+		all = append(all, u)
+	}
+	return all, nil
+}
+
+// upstreamSources are the exporters of --upstream and --upstream.file.
 func (f *flags) upstreamSources(rules containers.Rules) ([]proxyagent.Source, error) {
-	var sources []proxyagent.Source
+	var all []upstream
 	for _, text := range f.upstreams {
-		name, rest, found := strings.Cut(text, "=")
-		url, pairs, labelled := strings.Cut(rest, ",")
-		if !found || name == "" || strings.ContainsAny(name, "/?#%{} ") {
-			return nil, fmt.Errorf("--upstream %q is not NAME=URL, with a name that can stand in a path", text)
+		u, err := parseUpstream(text)
+		if u.from = "--upstream"; err != nil {
+			return nil, fmt.Errorf("--upstream %w", err)
 		}
-		s := proxyagent.Source{Name: name, Path: "/metrics/upstream/" + name, URL: url, Rules: others(rules), Extra: []string{"upstream", name}}
-		if labelled {
-			for pair := range strings.SplitSeq(pairs, ",") {
-				label, value, found := strings.Cut(pair, "=")
-				if !found || label == "" {
-					return nil, fmt.Errorf("--upstream %q: %q is not LABEL=VALUE", text, pair)
-				}
-				s.Extra = append(s.Extra, label, value)
-			}
-		}
-		client, err := fetch.New(fetch.Config{URL: url, UserAgent: userAgent()})
+		all = append(all, u)
+	}
+	if f.upstreamFile != "" {
+		text, err := os.ReadFile(f.upstreamFile)
 		if err != nil {
-			return nil, fmt.Errorf("--upstream %s: %w", name, err)
+			return nil, fmt.Errorf("--upstream.file: %w", err)
 		}
-		s.From = client
+		more, err := parseUpstreams(f.upstreamFile, string(text))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, more...)
+	}
+	var sources []proxyagent.Source
+	for _, u := range all {
+		client, err := fetch.New(fetch.Config{URL: u.url, UserAgent: userAgent()})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s: %w", u.from, u.name, err)
+		}
 		for _, other := range sources {
-			if other.Name == name {
-				return nil, fmt.Errorf("--upstream %s is given twice", name)
+			if other.Name == u.name {
+				return nil, fmt.Errorf("%s: %s is given twice", u.from, u.name)
 			}
 		}
-		sources = append(sources, s)
+		sources = append(sources, proxyagent.Source{
+			Name: u.name, Path: "/metrics/upstream/" + u.name, From: client, URL: u.url, Rules: others(rules), Extra: append([]string{"upstream", u.name}, u.labels...),
+		})
 	}
 	return sources, nil
 }

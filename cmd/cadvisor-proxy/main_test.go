@@ -148,7 +148,7 @@ func TestBadFlags(t *testing.T) {
 		{}, {"--nonsense"}, {url, "--profile=fat"}, {url, "--drop=("}, {url, "--rule={drop: a, wear: {}}"}, {url, "--drop="}, {url, "--label-rule={drop: a, wear: b}"}, {url, "--label-rule="}, {url, "--label-rule={metric: a}"}, {url, "--rules.file=/nonexistent"},
 		{url, "--kubelet.metrics=cadvisor,stats"}, {"--kubelet.metrics=none"}, {"--kubelet.url=ftp://x"}, {"--kubelet.url=http://"}, {"--kubelet.url=https://a:b@c"},
 		{url, "--kubelet.cert-file=/x"}, {url, "--kubelet.ca-file=/nonexistent"}, {url, "--kubelet.ca-file=main.go"}, {url, "--kubelet.ca-file=main.go", "--kubelet.insecure-skip-verify"},
-		{url, "--upstream=redis"}, {url, "--upstream=a/b=http://x"}, {url, "--upstream=a=http://x,y"}, {url, "--upstream=a=http://x", "--upstream=a=http://y"}, {url, "--upstream=cadvisor=http://x"},
+		{url, "--upstream=redis"}, {url, "--upstream.file=/nonexistent"}, {url, "--upstream.file=main.go"}, {url, "--upstream=a/b=http://x"}, {url, "--upstream=a=http://x,y"}, {url, "--upstream=a=http://x", "--upstream=a=http://y"}, {url, "--upstream=cadvisor=http://x"},
 		{url, "--external-label=a-b=c"}, {url, "--node=n", "--external-label=node=x"}, {url, "--source.timeout=0s"}, {url, "--pods.from=watch"}, {url, "--node=n", "--pods.from=watch"},
 		{url, "--pod-labels=app"}, {url, "--timestamps=forget"}, {url, "--join.max-bytes=-1"}, {url, "--pods.from=kubelet", "--external-label=pod_ip=x"},
 		{url, "--pods.from=cri", "--pods.cri-socket=tcp://x"}, {url, "--pods.from=cri", "--pods.cri-socket=containerd.sock"},
@@ -163,4 +163,54 @@ func TestBadFlags(t *testing.T) {
 			t.Errorf("%q: error %v, want one line", args, err)
 		}
 	}
+}
+
+// Upstreams by flag and by file are one list.
+func TestUpstreamFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "upstreams")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("# of this node\n\nredis=http://127.0.0.1:9121/metrics,team=a,tier=\r\n  mysql=http://127.0.0.1:9104/metrics?a=b")
+	args := []string{"--kubelet.metrics=none", "--upstream=node=http://127.0.0.1:9100/metrics", "--upstream.file=" + file}
+	cfg, err := configOf(nil, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range cfg.Sources {
+		got = append(got, s.Path+" "+s.URL+" "+strings.Join(s.Extra, ","))
+	}
+	const want = "/metrics/upstream/node http://127.0.0.1:9100/metrics upstream,node; /metrics/upstream/redis http://127.0.0.1:9121/metrics upstream,redis,team,a,tier,; " +
+		"/metrics/upstream/mysql http://127.0.0.1:9104/metrics?a=b upstream,mysql"
+	if strings.Join(got, "; ") != want {
+		t.Errorf("%q", got)
+	}
+	for text, want := range map[string]string{
+		"a=http://x\nredis": file + `:2: "redis" is not NAME=URL`, "node=http://x": file + ":1: node is given twice", "a=http://x,b": file + `:1: "a=http://x,b": "b" is not LABEL=VALUE`,
+		"#\na=ftp://x": file + `:2: a: "ftp://x" is not a URL`,
+	} {
+		write(text)
+		if _, err := configOf(nil, args...); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func FuzzParseUpstreams(f *testing.F) {
+	f.Add("# x\na=http://b,c=d\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		all, err := parseUpstreams("f", text)
+		if err != nil && !strings.HasPrefix(err.Error(), "f:") {
+			t.Errorf("%q names no line", err)
+		}
+		for _, u := range all {
+			if u.name == "" || strings.Contains(u.name, "/") || len(u.labels)%2 != 0 || u.from == "" {
+				t.Errorf("%+v", u)
+			}
+		}
+	})
 }
