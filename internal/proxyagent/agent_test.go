@@ -378,10 +378,10 @@ func FuzzJoiner(f *testing.F) {
 			for line := range strings.Lines(out.String()) {
 				if strings.HasPrefix(line, "# ") {
 					kind, name := header([]byte(strings.TrimSuffix(line, "\n")))
-					if headers[kind+name] {
+					if headers[kind+string(name)] {
 						t.Errorf("two of %q", line)
 					}
-					headers[kind+name] = true
+					headers[kind+string(name)] = true
 				}
 			}
 		}
