@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
@@ -51,12 +52,14 @@ func Sockets() []string {
 const (
 	maxCRI     = 16 << 20         // bytes of an answer, as the kubelet takes
 	criTimeout = 10 * time.Second // for one request
+	criPause   = 5 * time.Second  // between attempts to connect: a socket costs nothing
 )
 
 // Run implements Source.
 func (c *CRI) Run(ctx context.Context, m *Map) {
 	conn, err := grpc.NewClient("unix://"+c.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxCRI)), grpc.WithDisableServiceConfig(), grpc.WithNoProxy())
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxCRI)), grpc.WithDisableServiceConfig(), grpc.WithNoProxy(),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: minPause, Multiplier: 1.6, Jitter: 0.2, MaxDelay: criPause}, MinConnectTimeout: criTimeout}))
 	if err != nil { // which the path of a socket does not cause
 		m.state(err)
 		c.Log.Error("The client of the container runtime cannot be made", "error", err)
