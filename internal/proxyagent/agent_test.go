@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -333,6 +336,57 @@ func TestExplain(t *testing.T) {
 	for query, want := range map[string]int{"": 400, "?metric=(": 200, "?metric=x&source=none": 404, "?metric=x&limit=a": 400} {
 		if status, text, _ := p.get(t, "/debug/explain"+query); status != want {
 			t.Errorf("%s: status %d: %s", query, status, text)
+		}
+	}
+}
+
+// Sources have less time than the scraper, and those that are held less than the one
+// that is passed on.
+func TestDeadlines(t *testing.T) {
+	k := testkubelet.Start(t)
+	times := make(map[string]float64)
+	var mu sync.Mutex
+	for _, page := range []string{"/metrics/cadvisor", "/metrics/resource"} {
+		k.Page(page, func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			times[page], _ = strconv.ParseFloat(r.Header.Get(serve.ScrapeTimeoutHeader), 64) // 0 is a failure below
+			io.WriteString(w, "# TYPE x gauge\nx 1\n")
+		})
+	}
+	p := start(t, k, "cadvisor,resource", func(c *Config, _ *kubelet.Client) { c.Ceiling = time.Hour })
+	p.page(t, "/metrics", serve.ScrapeTimeoutHeader, "100")
+	mu.Lock()
+	defer mu.Unlock()
+	if c, r := times["/metrics/cadvisor"], times["/metrics/resource"]; !(c > 60 && c <= 90 && r > 30 && r <= 54) {
+		t.Errorf("of 100 s the stream has %v and the held source %v", c, r)
+	}
+}
+
+// Compressed is what leaves the host, for those who take it, unless a flag says else.
+func TestCompresses(t *testing.T) {
+	for _, c := range []struct {
+		mode         GzipMode
+		client, take string
+		want         bool
+	}{
+		{GzipAuto, "192.0.2.9:5000", "gzip", true},
+		{GzipAuto, "192.0.2.1:5000", "gzip", false}, // this host's own address
+		{GzipAuto, "127.0.0.1:5000", "gzip", false},
+		{GzipAuto, "[::1]:5000", "gzip", false},
+		{GzipAuto, "@", "gzip", false}, // a unix socket
+		{GzipAuto, "192.0.2.9:5000", "", false},
+		{GzipAuto, "192.0.2.9:5000", "gzip;q=0", false},
+		{GzipAlways, "127.0.0.1:5000", "gzip", true},
+		{GzipAlways, "127.0.0.1:5000", "", false},
+		{GzipNever, "192.0.2.9:5000", "gzip", false},
+	} {
+		r := httptest.NewRequest("GET", "/metrics", nil)
+		r.RemoteAddr = c.client
+		r.Header.Set("Accept-Encoding", c.take)
+		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.ParseIP("192.0.2.1"), Port: 9101})))
+		if got := (&Agent{cfg: Config{Gzip: c.mode}}).compresses(r); got != c.want {
+			t.Errorf("%+v: %v", c, got)
 		}
 	}
 }
