@@ -223,8 +223,11 @@ func TestFailures(t *testing.T) {
 			k := testkubelet.Start(t)
 			k.Page("/metrics/cadvisor", c.bad)
 			k.Text("/metrics/resource", "# TYPE y gauge\ny 1\n")
-			p := start(t, k, "cadvisor,resource", func(c *Config, _ *kubelet.Client) { c.Limit = 1 << 20 })
-			header := []string{serve.ScrapeTimeoutHeader, "1"}
+			p := start(t, k, "cadvisor,resource", func(c *Config, _ *kubelet.Client) { c.Limit, c.Ceiling = 1<<20, time.Minute })
+			header := []string{serve.ScrapeTimeoutHeader, "60"}
+			if name == "slow" {
+				header[1] = "1"
+			}
 			status, text, err := p.get(t, "/metrics/cadvisor", header...)
 			if c.status == 0 && err == nil || c.status != 0 && (status != c.status || !strings.Contains(text, c.error)) {
 				t.Errorf("status %d, %v: %.300s", status, err, text)
