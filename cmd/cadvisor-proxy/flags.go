@@ -246,7 +246,7 @@ func (f *flags) kubeletClient(getenv func(string) string) (*kubelet.Client, erro
 	k := f.kubelet
 	k.URL = cmp.Or(k.URL, kubelet.URL(getenv("HOST_IP"), f.node))
 	if k.URL == "" {
-		return nil, errors.New("where the kubelet is is not known: set HOST_IP or NODE_NAME by the downward API, or --kubelet.url; without one --kubelet.metrics=none")
+		return nil, errors.New("where the kubelet is is not known: set HOST_IP or NODE_NAME by the downward API, or --kubelet.url; without one --cadvisor, or --kubelet.metrics=none")
 	}
 	if k.Insecure && k.CAFile != "" {
 		return nil, errors.New("--kubelet.insecure-skip-verify and --kubelet.ca-file cannot be used together")

@@ -116,7 +116,7 @@ func New(cfg Config) (*Host, error) {
 		cfg.Metrics = DefaultMetrics()
 	}
 	h := &Host{
-		cfg: cfg, set: make(cgroupinfo.MetricSet), rootfs: "/", now: time.Now,
+		cfg: cfg, rootfs: "/", now: time.Now,
 		first: make(chan struct{}), groups: make(map[string]*cgroup), said: make(map[string]time.Time), pages: make(chan *page, 2),
 		unified: cgroups.IsCgroup2UnifiedMode(),
 	}
@@ -125,10 +125,13 @@ func New(cfg Config) (*Host, error) {
 		if !slices.Contains(known, name) {
 			return nil, fmt.Errorf("there is no set of metrics %q: there are %s", name, strings.Join(known, ", "))
 		}
-		if name == string(cgroupinfo.PressureMetrics) && !(h.unified && exists("/proc/pressure/cpu")) {
-			continue
-		}
-		h.set[cgroupinfo.MetricKind(name)] = struct{}{}
+	}
+	h.set = sets(cfg.Metrics)
+	if !h.unified || !exists("/proc/pressure/cpu") {
+		delete(h.set, cgroupinfo.PressureMetrics)
+	}
+	if cfg.Containerd != "" && len(cfg.ContainerdNamespaces) == 0 {
+		return nil, errors.New("containerd is to be asked for the containers of no namespace: name some, or no socket")
 	}
 	for _, prefix := range cfg.Cgroups {
 		if !strings.HasPrefix(prefix, "/") {
@@ -150,6 +153,14 @@ func New(cfg Config) (*Host, error) {
 	h.runtimes = runtimes(cfg)
 	h.rows = families(h.set, h.unified)
 	return h, nil
+}
+
+func sets(names []string) cgroupinfo.MetricSet {
+	set := make(cgroupinfo.MetricSet)
+	for _, name := range names {
+		set[cgroupinfo.MetricKind(name)] = struct{}{}
+	}
+	return set
 }
 
 func exists(name string) bool {
@@ -237,7 +248,7 @@ const (
 // and it is not asked again before it has answered.
 func (h *Host) readOne(ctx context.Context, name string) error {
 	g := h.groups[name]
-	if g == nil {
+	if g == nil || g.inode != g.now() { // or it went, and another of that name came
 		var err error
 		if g, err = h.newCgroup(name); err != nil {
 			return err

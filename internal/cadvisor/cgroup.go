@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	cgroupinfo "github.com/google/cadvisor/lib/container"
@@ -28,6 +29,8 @@ type cgroup struct {
 	tries     int
 
 	paths   map[string]string // by controller
+	first   string            // of these
+	inode   uint64
 	manager cgroups.Manager
 
 	busy  atomic.Bool
@@ -82,9 +85,28 @@ func (h *Host) newCgroup(name string) (*cgroup, error) {
 	if name == "/" {
 		delete(g.paths, "pids") // the root has no limit of them
 	}
+	for _, controller := range sortedKeys(g.paths) {
+		if g.first = g.paths[controller]; exists(g.first) {
+			break
+		}
+	}
+	g.inode = g.now()
 	var err error
 	g.manager, err = libcontainer.NewCgroupManager(name, g.paths)
 	return g, err
+}
+
+// now is the number of the cgroup's folder, by which it is told from a later one of
+// the same name; 0 is none.
+func (g *cgroup) now() uint64 {
+	info, err := os.Stat(g.first)
+	if err != nil {
+		return 0
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return s.Ino
+	}
+	return 0
 }
 
 // identify asks the runtimes whose container this is. A cgroup may be there before its
