@@ -11,6 +11,7 @@ import (
 	"watchpost/internal/cadvisor"
 	"watchpost/internal/containers"
 	"watchpost/internal/proxyagent"
+	"watchpost/internal/words"
 )
 
 // hostFlags are those of the containers that the program reads itself.
@@ -43,14 +44,14 @@ func (f *flags) hostSource(rules containers.Rules, log *slog.Logger) ([]proxyage
 	if !f.host.kubelet {
 		f.kubeletMetrics = "none"
 	}
-	for _, page := range words([]string{f.kubeletMetrics}) {
+	for _, page := range words.Split(f.kubeletMetrics) {
 		if page == "cadvisor" {
 			return nil, errors.New("--cadvisor and --kubelet.metrics=cadvisor are the same metrics twice: leave one out")
 		}
 	}
 	host, err := cadvisor.New(cadvisor.Config{
 		Interval: f.host.interval, Containerd: f.host.containerd, CRIO: f.host.crio, Docker: f.host.docker,
-		ContainerdNamespaces: words([]string{f.host.namespaces}), Cgroups: words(f.host.cgroups), Metrics: words(f.host.metrics), Log: log,
+		ContainerdNamespaces: words.Split(f.host.namespaces), Cgroups: words.Split(f.host.cgroups...), Metrics: words.Split(f.host.metrics...), Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("--cadvisor: %w", err)

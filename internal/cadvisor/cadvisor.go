@@ -30,6 +30,7 @@ import (
 
 	"watchpost/internal/expo"
 	"watchpost/internal/fetch"
+	"watchpost/internal/run"
 )
 
 // Config is what is read, and how often.
@@ -174,10 +175,8 @@ func (h *Host) Run(ctx context.Context) {
 	for {
 		began := h.now()
 		h.readAll(ctx, true)
-		select {
-		case <-ctx.Done():
+		if run.Sleep(ctx, h.cfg.Interval-h.now().Sub(began)) != nil {
 			return
-		case <-time.After(h.cfg.Interval - h.now().Sub(began)):
 		}
 	}
 }
@@ -218,12 +217,8 @@ func (h *Host) readAll(ctx context.Context, spread bool) {
 			failed = true
 		}
 		left := time.Duration(float64(h.cfg.Interval)*spreadShare) - h.now().Sub(began)
-		if pause := left / time.Duration(len(names)-i); spread && pause > 0 {
-			select {
-			case <-ctx.Done():
-				return
-			case <-time.After(pause):
-			}
+		if spread && run.Sleep(ctx, left/time.Duration(len(names)-i)) != nil {
+			return
 		}
 		if spread && i%publishEvery == publishEvery-1 {
 			h.publish(failed)
@@ -411,7 +406,7 @@ func (h *Host) Get(ctx context.Context, _ string, _ ...string) (*fetch.Answer, e
 	h.mu.Lock()
 	p.begin(h, h.views, h.facts, h.failed)
 	h.mu.Unlock()
-	return fetch.NewAnswer(p), nil
+	return &fetch.Answer{ReadCloser: p, Type: expo.Text.ContentType()}, nil
 }
 
 // What is told of reading.

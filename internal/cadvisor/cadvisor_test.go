@@ -133,9 +133,6 @@ func TestRun(t *testing.T) {
 		})
 	}
 	<-h.first
-	h.round.Lock()
-	h.round.Unlock() //nolint:staticcheck // a round has ended
-	time.Sleep(20 * time.Millisecond)
 	stop()
 	all.Wait()
 	var w expo.Writer

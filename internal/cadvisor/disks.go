@@ -117,39 +117,36 @@ func (t *table) network() {
 	add("container_network_transmit_packets_dropped_total", "Packets that were dropped instead of sent.", func(n *model.InterfaceStats) uint64 { return n.TxDropped })
 	add("container_network_transmit_errors_total", "Errors while sending.", func(n *model.InterfaceStats) uint64 { return n.TxErrors })
 
-	tcp := func(name, help string, get func(*model.NetworkStats) *model.TcpStat) {
-		t.add(cgroupinfo.NetworkTcpUsageMetrics, gauge, name, help, func(s *samples, c *shown) {
-			if c.stats.Network == nil {
-				return
+	// states is for families with a sample of each state of a protocol's sockets.
+	states := func(set cgroupinfo.MetricKind, label, name, help string, each func(*model.NetworkStats, func(string, uint64))) {
+		t.add(set, gauge, name, help, func(s *samples, c *shown) {
+			if c.stats.Network != nil {
+				each(c.stats.Network, func(state string, n uint64) { s.at(c, float64(n), state) })
 			}
-			p := get(c.stats.Network)
-			s.at(c, float64(p.Close), "close")
-			s.at(c, float64(p.CloseWait), "closewait")
-			s.at(c, float64(p.Closing), "closing")
-			s.at(c, float64(p.Established), "established")
-			s.at(c, float64(p.FinWait1), "finwait1")
-			s.at(c, float64(p.FinWait2), "finwait2")
-			s.at(c, float64(p.LastAck), "lastack")
-			s.at(c, float64(p.Listen), "listen")
-			s.at(c, float64(p.SynRecv), "synrecv")
-			s.at(c, float64(p.SynSent), "synsent")
-			s.at(c, float64(p.TimeWait), "timewait")
-		}, "tcp_state")
+		}, label)
 	}
-	tcp("container_network_tcp_usage_total", "TCP connections by state.", func(n *model.NetworkStats) *model.TcpStat { return &n.Tcp })
-	tcp("container_network_tcp6_usage_total", "TCP connections over IPv6 by state.", func(n *model.NetworkStats) *model.TcpStat { return &n.Tcp6 })
-	udp := func(name, help string, get func(*model.NetworkStats) *model.UdpStat) {
-		t.add(cgroupinfo.NetworkUdpUsageMetrics, gauge, name, help, func(s *samples, c *shown) {
-			if c.stats.Network == nil {
-				return
-			}
-			p := get(c.stats.Network)
-			s.at(c, float64(p.Dropped), "dropped")
-			s.at(c, float64(p.Listen), "listen")
-			s.at(c, float64(p.RxQueued), "rxqueued")
-			s.at(c, float64(p.TxQueued), "txqueued")
-		}, "udp_state")
+	tcp := func(p *model.TcpStat, add func(string, uint64)) {
+		add("close", p.Close)
+		add("closewait", p.CloseWait)
+		add("closing", p.Closing)
+		add("established", p.Established)
+		add("finwait1", p.FinWait1)
+		add("finwait2", p.FinWait2)
+		add("lastack", p.LastAck)
+		add("listen", p.Listen)
+		add("synrecv", p.SynRecv)
+		add("synsent", p.SynSent)
+		add("timewait", p.TimeWait)
 	}
-	udp("container_network_udp_usage_total", "UDP sockets, what waits in them, and what was dropped.", func(n *model.NetworkStats) *model.UdpStat { return &n.Udp })
-	udp("container_network_udp6_usage_total", "UDP sockets over IPv6, what waits in them, and what was dropped.", func(n *model.NetworkStats) *model.UdpStat { return &n.Udp6 })
+	udp := func(p *model.UdpStat, add func(string, uint64)) {
+		add("dropped", p.Dropped)
+		add("listen", p.Listen)
+		add("rxqueued", p.RxQueued)
+		add("txqueued", p.TxQueued)
+	}
+	const tcpSet, udpSet = cgroupinfo.NetworkTcpUsageMetrics, cgroupinfo.NetworkUdpUsageMetrics
+	states(tcpSet, "tcp_state", "container_network_tcp_usage_total", "TCP connections by state.", func(n *model.NetworkStats, add func(string, uint64)) { tcp(&n.Tcp, add) })
+	states(tcpSet, "tcp_state", "container_network_tcp6_usage_total", "TCP connections over IPv6 by state.", func(n *model.NetworkStats, add func(string, uint64)) { tcp(&n.Tcp6, add) })
+	states(udpSet, "udp_state", "container_network_udp_usage_total", "UDP sockets, what waits in them, and what was dropped.", func(n *model.NetworkStats, add func(string, uint64)) { udp(&n.Udp, add) })
+	states(udpSet, "udp_state", "container_network_udp6_usage_total", "UDP sockets over IPv6, what waits in them, and what was dropped.", func(n *model.NetworkStats, add func(string, uint64)) { udp(&n.Udp6, add) })
 }

@@ -26,7 +26,7 @@ var own = map[string][]string{
 	"watchpost/bench/":                  {"watchpost/internal/", "watchpost/bench/internal/"},
 	"watchpost/test/":                   {"watchpost/"},
 	"watchpost/collectors":              {"watchpost/internal/expo", "watchpost/internal/hostfs", "watchpost/internal/netlink"},
-	"watchpost/internal/cadvisor":       {"watchpost/internal/expo", "watchpost/internal/fetch"},
+	"watchpost/internal/cadvisor":       {"watchpost/internal/expo", "watchpost/internal/fetch", "watchpost/internal/run"},
 	"watchpost/internal/consul":         {"watchpost/internal/run"},
 	"watchpost/internal/containers":     {"watchpost/internal/expo", "watchpost/internal/promname"},
 	"watchpost/internal/expo":           {},
