@@ -41,7 +41,7 @@ func (f *flags) hostSource(rules containers.Rules, log *slog.Logger) ([]proxyage
 	if !f.host.on {
 		return nil, nil
 	}
-	if !f.host.kubelet {
+	if !f.host.kubelet && f.kubeletMetrics == "cadvisor" { // the default, not the environment's
 		f.kubeletMetrics = "none"
 	}
 	for _, page := range words.Split(f.kubeletMetrics) {
