@@ -57,7 +57,7 @@ func (f *flags) hostSource(rules containers.Rules, log *slog.Logger) ([]proxyage
 		return nil, fmt.Errorf("--cadvisor: %w", err)
 	}
 	return []proxyagent.Source{{
-		Name: "cadvisor", Path: "/metrics/cadvisor", From: host, URL: "the cgroups of this host", Rules: rules,
+		Name: "cadvisor", Path: "/metrics/cadvisor", From: host, URL: "this host", Rules: rules,
 		Keep: host.Run, Own: host.WriteOwn, Kubelet: true, Streamed: true,
 	}}, nil
 }

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	cgroupinfo "github.com/google/cadvisor/lib/container"
@@ -89,12 +90,15 @@ type Host struct {
 	runtimes []*asked
 	rows     []*row
 	now      func() time.Time
+	patience time.Duration // with one cgroup
 
 	round   sync.Mutex // held by the one who reads
 	first   chan struct{}
 	groups  map[string]*cgroup
 	rounds  uint64
 	machine *machine
+	asking  guard // the machine
+	latest  atomic.Pointer[machine]
 
 	mu       sync.Mutex
 	views    []shown // in the order of their names; replaced, never changed
@@ -117,7 +121,7 @@ func New(cfg Config) (*Host, error) {
 		cfg.Metrics = DefaultMetrics()
 	}
 	h := &Host{
-		cfg: cfg, rootfs: "/", now: time.Now,
+		cfg: cfg, rootfs: "/", now: time.Now, patience: readTimeout,
 		first: make(chan struct{}), groups: make(map[string]*cgroup), said: make(map[string]time.Time), pages: make(chan *page, 2),
 		unified: cgroups.IsCgroup2UnifiedMode(),
 	}
@@ -188,16 +192,12 @@ func (h *Host) readAll(ctx context.Context, spread bool) {
 	defer h.round.Unlock()
 	spread = spread && h.rounds > 0
 	began := h.now()
-	if h.machine == nil || began.Sub(h.machine.at) >= machineEvery {
-		m, err := readMachine(h.rootfs, h.set)
-		if err != nil {
-			h.fault("machine", err)
-		}
-		if m != nil {
-			h.machine = m
+	failed := false
+	if h.machine == nil || h.machine.unknown || began.Sub(h.machine.at) >= machineEvery {
+		if err := h.readMachine(); err != nil {
+			h.fault("the machine", err) // machine_scrape_error tells of it
 		}
 	}
-	failed := h.machine == nil
 	names, err := h.names()
 	if err != nil {
 		h.fault("cgroups", err)
@@ -250,27 +250,11 @@ func (h *Host) readOne(ctx context.Context, name string) error {
 		}
 		h.groups[name] = g
 	}
-	if !g.busy.CompareAndSwap(false, true) {
-		return fmt.Errorf("reading it has not come to an end for %s", h.now().Sub(g.since).Round(time.Second))
-	}
-	g.since = h.now()
-	if g.container == nil && g.id != "" && h.rounds >= g.askAt {
+	if g.container == nil && g.id != "" && h.rounds >= g.askAt && !g.busy.Load() {
 		h.identify(ctx, g)
 	}
 	m := h.machine
-	done := make(chan error, 1)
-	go func() {
-		defer g.busy.Store(false)
-		done <- h.read(ctx, g, m)
-	}()
-	late := time.NewTimer(readTimeout)
-	defer late.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-late.C:
-		return fmt.Errorf("reading it takes longer than %s", readTimeout)
-	}
+	return g.do(h.patience, func() error { return h.read(ctx, g, m) })
 }
 
 // publish makes what was read the answer.
@@ -298,6 +282,9 @@ func (h *Host) publish(failed bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.views, h.facts, h.failed = views, h.machine, failed
+	if h.machine.unknown {
+		h.facts = nil
+	}
 }
 
 // fault counts that something could not be read, and logs it once in a while.

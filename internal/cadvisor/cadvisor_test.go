@@ -169,10 +169,20 @@ func TestBadCgroup(t *testing.T) {
 			t.Errorf("%s: there is a view", c.name)
 		}
 	}
-	stuck := bad("/stuck", broken{})
-	stuck.busy.Store(true)
-	stuck.since = time.Now()
-	if err := h.readOne(t.Context(), "/stuck"); err == nil || !strings.Contains(err.Error(), "not come to an end") {
+	free := make(chan struct{})
+	stuck := bad("/stuck", broken{err: errors.New("at last"), hangs: free})
+	h.patience = 10 * time.Millisecond
+	for _, want := range []string{"takes longer than 10ms", "not come to an end"} {
+		if err := h.readOne(t.Context(), "/stuck"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+	close(free)
+	for stuck.busy.Load() {
+		time.Sleep(time.Millisecond)
+	}
+	h.patience = readTimeout
+	if err := h.readOne(t.Context(), "/stuck"); err == nil || !strings.Contains(err.Error(), "at last") {
 		t.Error(err)
 	}
 	h.publish(true)
@@ -187,9 +197,13 @@ type broken struct {
 	cgroups.Manager
 	err    error
 	panics bool
+	hangs  chan struct{}
 }
 
 func (b broken) GetStats() (*cgroups.Stats, error) {
+	if b.hangs != nil {
+		<-b.hangs
+	}
 	if b.panics {
 		panic("a controller without a name")
 	}
@@ -198,6 +212,22 @@ func (b broken) GetStats() (*cgroups.Stats, error) {
 
 func (broken) Path(string) string          { return "" }
 func (broken) GetPaths() map[string]string { return nil }
+
+// A machine that cannot be read costs what is said of it, not the cgroups.
+func TestUnknownMachine(t *testing.T) {
+	h := host(t, nil)
+	h.asking.busy.Store(true) // as if reading it hung since before
+	h.readAll(t.Context(), false)
+	text := textOf(t, h)
+	if !strings.Contains(text, "machine_scrape_error 1\n") || !strings.Contains(text, `container_memory_rss{container="",id="/",`) || strings.Contains(text, "machine_memory_bytes") {
+		t.Error(text)
+	}
+	h.asking.busy.Store(false)
+	h.readAll(t.Context(), false)
+	if text = textOf(t, h); !strings.Contains(text, "machine_scrape_error 0\n") || !strings.Contains(text, "machine_memory_bytes{") {
+		t.Error(text)
+	}
+}
 
 // What has not been read for long is left out, and the error is shown.
 func TestStale(t *testing.T) {

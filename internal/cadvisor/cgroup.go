@@ -3,7 +3,6 @@ package cadvisor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path"
 	"slices"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	cgroupinfo "github.com/google/cadvisor/lib/container"
 	"github.com/google/cadvisor/lib/container/common"
@@ -33,8 +31,7 @@ type cgroup struct {
 	inode   uint64
 	manager cgroups.Manager
 
-	busy  atomic.Bool
-	since time.Time // when reading began
+	guard // of reading
 
 	// Of the one who reads.
 	reader  *libcontainer.Handler
@@ -117,8 +114,11 @@ func (h *Host) identify(ctx context.Context, g *cgroup) {
 	case err == nil:
 		g.container = c
 		return
+	case errors.Is(err, errResting):
+		g.askAt = h.rounds + 1
+		return
 	case !errors.Is(err, errUnknown):
-		h.fault("the runtime's container "+g.id, err)
+		h.fault("a container's name", err)
 	}
 	g.tries++
 	g.askAt = h.rounds + uint64(min(1<<min(g.tries-1, 6), maxAskPause))
@@ -128,17 +128,8 @@ func (h *Host) identify(ctx context.Context, g *cgroup) {
 // knows, in rounds.
 const maxAskPause = 30
 
-// read reads a cgroup. What the library does not expect of a kernel must not end the
-// program.
-func (h *Host) read(ctx context.Context, g *cgroup, m *machine) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("BUG: reading it panicked: %v", p)
-		}
-	}()
-	if m == nil {
-		return nil // told already
-	}
+// read reads a cgroup.
+func (h *Host) read(ctx context.Context, g *cgroup, m *machine) error {
 	if c := g.container; c != nil && c.refresh != nil {
 		limited, cancel := context.WithTimeout(ctx, lookupTimeout)
 		c.refresh(limited)
@@ -160,7 +151,7 @@ func (h *Host) read(ctx context.Context, g *cgroup, m *machine) (err error) {
 	if specErr != nil {
 		err = errors.Join(err, specErr)
 	}
-	if g.name == "/" {
+	if g.name == "/" && !m.unknown {
 		spec.Memory.Limit, spec.Memory.SwapLimit, spec.HasMemory = m.info.MemoryCapacity, m.info.SwapCapacity, true
 		if h.set.Has(cgroupinfo.DiskUsageMetrics) || h.set.Has(cgroupinfo.DiskIOMetrics) {
 			err = errors.Join(err, m.filesystems(stats, h.set))
@@ -207,6 +198,9 @@ func (h *Host) process(g *cgroup) int {
 	}
 	dir, _ := common.GetControllerPath(g.paths, "cpu", h.unified)
 	pids, err := cgroups.GetPids(dir)
+	if err == nil && len(pids) == 0 { // a container with cgroups of its own, as systemd makes them
+		pids, err = cgroups.GetAllPids(dir)
+	}
 	if err != nil || len(pids) == 0 {
 		return 0
 	}

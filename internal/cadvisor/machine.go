@@ -29,10 +29,30 @@ type machine struct {
 	kernel  string
 	system  string
 	version model.VersionInfo
+	unknown bool // it could not be read: nothing of info is set
 }
 
-// readMachine reads it. File systems that were mounted since the last time are known
-// from then on.
+// readMachine reads it. What was known stays where it cannot be read; cgroups are
+// read without it, too.
+func (h *Host) readMachine() error {
+	rootfs, set := h.rootfs, h.set
+	err := h.asking.do(h.patience, func() error {
+		m, err := readMachine(rootfs, set)
+		if err == nil {
+			h.latest.Store(m)
+		}
+		return err
+	})
+	if m := h.latest.Load(); m != nil {
+		h.machine = m
+	} else {
+		h.machine = &machine{info: new(model.MachineInfo), unknown: true}
+	}
+	return err
+}
+
+// readMachine is what this host is. File systems that were mounted since the last time
+// are known from then on.
 func readMachine(rootfs string, set cgroupinfo.MetricSet) (*machine, error) {
 	m := &machine{at: time.Now(), kernel: machineinfo.KernelVersion(), system: machineinfo.ContainerOsVersion()}
 	var err error

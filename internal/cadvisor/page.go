@@ -24,7 +24,7 @@ const maxPage = 1 << 20
 func (p *page) begin(h *Host, views []shown, facts *machine, failed bool) {
 	p.host, p.views, p.next, p.off = h, views, 0, 0
 	p.w.Reset(expo.Text)
-	p.s.w, p.s.facts, p.s.failed, p.s.now = &p.w, facts, failed || facts == nil, h.now()
+	p.s.w, p.s.facts, p.s.failed, p.s.now = &p.w, facts, failed, h.now()
 }
 
 // Read implements io.Reader.
