@@ -30,6 +30,7 @@ type flags struct {
 
 	kubelet        fetch.Config
 	kubeletMetrics string
+	host           hostFlags
 	node, cluster  string
 	labels         map[string]string
 	upstreams      []string
@@ -72,7 +73,7 @@ func newFlags() *flags {
 // sourceFlags declares what is asked for metrics.
 func (f *flags) sourceFlags() {
 	app, k := f.app, &f.kubelet
-	app.Flag("kubelet.metrics", "Pages of the kubelet to pass on, separated by commas: cadvisor, resource, probes, kubelet (its own); none is no kubelet.").Default("cadvisor").StringVar(&f.kubeletMetrics)
+	app.Flag("kubelet.metrics", "Pages of the kubelet to pass on, separated by commas: cadvisor, resource, probes, kubelet (its own); none is no kubelet.").Default("cadvisor").IsSetByUser(&f.host.kubelet).StringVar(&f.kubeletMetrics)
 	app.Flag("kubelet.url", "URL of the kubelet. Without it https://$HOST_IP:10250, or $NODE_NAME.").PlaceHolder("URL").StringVar(&k.URL)
 	app.Flag("kubelet.ca-file", "Certificates that may sign the kubelet's; without it the service account's, where there is one.").PlaceHolder("FILE").StringVar(&k.CAFile)
 	app.Flag("kubelet.server-name", "Name in the kubelet's certificate, where it is not that in the URL.").PlaceHolder("NAME").StringVar(&k.ServerName)
@@ -81,6 +82,7 @@ func (f *flags) sourceFlags() {
 	app.Flag("kubelet.cert-file", "Client certificate for the kubelet, instead of a token.").PlaceHolder("FILE").StringVar(&k.CertFile)
 	app.Flag("kubelet.key-file", "Key of --kubelet.cert-file.").PlaceHolder("FILE").StringVar(&k.KeyFile)
 	app.Flag("kubelet.gzip", "Ask the kubelet for compressed text: it costs both more than it saves on one node.").BoolVar(&k.Gzip)
+	f.host.declare(app)
 	app.Flag("upstream", "Another exporter to pass on, with labels for its series: redis=http://127.0.0.1:9121/metrics,team=a. Repeatable.").PlaceHolder("NAME=URL[,LABEL=VALUE...]").StringsVar(&f.upstreams)
 	app.Flag("upstream.file", "File with more of these, one on a line; lines that begin with # say nothing.").PlaceHolder("FILE").StringVar(&f.upstreamFile)
 	app.Flag("source.timeout", "The longest that a scrape may take; a scraper's own timeout shortens it.").Default(proxyagent.DefaultCeiling.String()).DurationVar(&f.ceiling)
@@ -194,6 +196,10 @@ func (f *flags) config(getenv func(string) string, log *slog.Logger) (cfg proxya
 		Labels: f.sourceLabels(), Limit: f.limit, Held: int(f.held), Ceiling: f.ceiling, MaxRequests: f.maxRequests,
 		Gzip: proxyagent.GzipMode(f.gzip), Log: log,
 	}
+	own, err := f.hostSource(rules, log)
+	if err != nil {
+		return cfg, err
+	}
 	client, err := f.kubeletClient(getenv)
 	if err != nil {
 		return cfg, err
@@ -201,12 +207,13 @@ func (f *flags) config(getenv func(string) string, log *slog.Logger) (cfg proxya
 	if cfg.Sources, err = f.kubeletSources(client, rules); err != nil {
 		return cfg, err
 	}
+	cfg.Sources = append(own, cfg.Sources...)
 	upstreams, err := f.upstreamSources(rules)
 	if err != nil {
 		return cfg, err
 	}
 	if cfg.Sources = append(cfg.Sources, upstreams...); len(cfg.Sources) == 0 && !f.scrapePods {
-		return cfg, errors.New("nothing to pass on: name pages of the kubelet by --kubelet.metrics, an exporter by --upstream, or ask pods by --pods.scrape")
+		return cfg, errors.New("nothing to pass on: name pages of the kubelet by --kubelet.metrics, --cadvisor, an exporter by --upstream, or ask pods by --pods.scrape")
 	}
 	if err := f.pods(&cfg, client, rules.Pods, getenv); err != nil || !f.scrapePods {
 		return cfg, err
@@ -274,7 +281,7 @@ func (f *flags) kubeletClient(getenv func(string) string) (*kubelet.Client, erro
 	k := f.kubelet
 	k.URL = cmp.Or(k.URL, kubelet.URL(getenv("HOST_IP"), f.node))
 	if k.URL == "" {
-		return nil, errors.New("where the kubelet is is not known: set HOST_IP or NODE_NAME by the downward API, or --kubelet.url; without one --kubelet.metrics=none")
+		return nil, errors.New("where the kubelet is is not known: set HOST_IP or NODE_NAME by the downward API, or --kubelet.url; without one --cadvisor, or --kubelet.metrics=none")
 	}
 	if k.Insecure && k.CAFile != "" {
 		return nil, errors.New("--kubelet.insecure-skip-verify and --kubelet.ca-file cannot be used together")

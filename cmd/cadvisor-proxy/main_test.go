@@ -142,6 +142,29 @@ func TestConfig(t *testing.T) {
 	}
 }
 
+// The containers of this host instead of the kubelet's page, with the same rules.
+func TestHost(t *testing.T) {
+	cfg, err := configOf(nil, "--cadvisor", "--profile=lean", "--cadvisor.containerd=", "--cadvisor.interval=7s")
+	if err != nil {
+		t.Skip(err) // there are no cgroups
+	}
+	if len(cfg.Sources) != 1 || cfg.Sources[0].Path != "/metrics/cadvisor" || cfg.Sources[0].Rules.Profile != "lean" || !cfg.Sources[0].Streamed {
+		t.Fatalf("%+v", cfg.Sources)
+	}
+	cfg.Log = silent
+	agent, err := proxyagent.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := scrape(t, agent); !strings.Contains(text, "machine_memory_bytes{") || strings.Contains(text, "container_spec_cpu") ||
+		!strings.Contains(text, `watchpost_proxy_series_dropped_total{source="cadvisor",rule="profile lean, rule 8"} `) || !strings.Contains(text, `watchpost_proxy_source_up{source="cadvisor"} 1`) {
+		t.Error(text)
+	}
+	if cfg, err = configOf(nil, "--cadvisor", "--kubelet.metrics=resource,probes", "--kubelet.url=https://192.0.2.1:10250"); err != nil || len(cfg.Sources) != 3 {
+		t.Errorf("%+v, %v", cfg.Sources, err)
+	}
+}
+
 func TestBadFlags(t *testing.T) {
 	url := "--kubelet.url=https://192.0.2.1:10250"
 	for _, args := range [][]string{
@@ -154,6 +177,10 @@ func TestBadFlags(t *testing.T) {
 		{url, "--pods.from=cri", "--pods.cri-socket=tcp://x"}, {url, "--pods.from=cri", "--pods.cri-socket=containerd.sock"},
 		{url, "--pods.scrape"}, {url, "--pods.from=kubelet", "--pods.scrape", "--pods.scrape-max=0"}, {url, "--pods.from=kubelet", "--pods.scrape", "--external-label=pod=x"},
 		{url, "--pods.from=kubelet", "--pods.scrape", "--pods.scrape-ca-file=main.go"}, {url, "--pods.from=kubelet", "--pods.scrape", "--pods.scrape-ca-file=main.go", "--pods.scrape-insecure-skip-verify"},
+		{"--cadvisor", "--kubelet.metrics=cadvisor", url}, {"--cadvisor", "--kubelet.metrics=resource"}, {"--cadvisor", "--cadvisor.interval=1ms"}, {"--cadvisor", "--cadvisor.metrics=gpu"},
+		{"--cadvisor", "--cadvisor.cgroups=a"}, {"--cadvisor", "--cadvisor.containerd-namespaces="}, {"--cadvisor", "--upstream=cadvisor=http://x"},
+		// What cAdvisor's library and its logger declare for the whole process is not ours.
+		{url, "--housekeeping_interval=1s"}, {url, "--docker_only"}, {url, "--containerd=/s"}, {url, "--referenced_reset_interval=1"}, {url, "--logtostderr"}, {url, "--v=4"},
 	} {
 		cfg, err := configOf(nil, args...)
 		if err == nil {

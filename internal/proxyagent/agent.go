@@ -122,6 +122,15 @@ func New(cfg Config) (*Agent, error) {
 // Tasks keep the proxy up to date.
 func (a *Agent) Tasks() []run.Task {
 	tasks := []run.Task{{Name: "first answers", Run: a.warm}}
+	for _, s := range a.sources {
+		if s.Keep != nil {
+			tasks = append(tasks, run.Task{Name: "source " + s.Name, Run: func(ctx context.Context, ready func()) error {
+				ready()
+				s.Keep(ctx)
+				return ctx.Err()
+			}})
+		}
+	}
 	if a.cfg.PodsFrom != nil {
 		tasks = append(tasks, run.Task{Name: "pods of this node", Run: func(ctx context.Context, ready func()) error {
 			ready()

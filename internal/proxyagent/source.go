@@ -35,6 +35,10 @@ type Source struct {
 	URL   string   // of the page, for people
 	Extra []string // labels, names and values in turn, beside those of all sources
 	Rules containers.Rules
+	// Keep keeps what From has up to date; nil where there is nothing to keep.
+	Keep func(ctx context.Context)
+	// Own writes what From tells of itself; nil is nothing.
+	Own func(w *expo.Writer)
 	// Kubelet says that readiness waits for its first answer.
 	Kubelet bool
 	// Streamed says that it is the one source that is passed on as it is read where

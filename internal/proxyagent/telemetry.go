@@ -130,6 +130,11 @@ func (a *Agent) own() []byte {
 			s.mu.Unlock()
 		}
 	}
+	for _, s := range a.sources {
+		if s.Own != nil {
+			s.Own(&w)
+		}
+	}
 	a.mu.Lock()
 	w.Uint(joinRefused, a.refused)
 	for _, key := range slices.Sorted(maps.Keys(a.scrapes)) {
