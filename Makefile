@@ -10,7 +10,7 @@ DATA     ?= data
 FIXED    := ^(\# (HELP|TYPE) )?(node_(memory|netstat|entropy|wifi_station_(receive|transmit)_bits)_|cadvisor_version_info|container_cpu_load)
 
 .DEFAULT_GOAL := all
-.PHONY: all build run test control-plane check bench bench-peers bench-proxy bench-state golden e2e image web clean
+.PHONY: all build run test control-plane check bench bench-peers bench-proxy bench-containers bench-state golden e2e image web clean
 
 all: check test
 
@@ -44,7 +44,7 @@ check: ## format, vet, lint, layout, names in code and documents, promtool on go
 
 bench: ## speed of the parts, compared with the last run
 	@mkdir -p bin && mv -f bin/bench.txt bin/bench.old 2>/dev/null || true
-	go test -run '^$$' -bench . -benchmem -count 3 ./internal/expo ./internal/hostfs ./internal/containers ./collectors | tee bin/bench.txt
+	go test -run '^$$' -bench . -benchmem -count 3 ./internal/expo ./internal/hostfs ./internal/cadvisor ./internal/containers ./collectors | tee bin/bench.txt
 	@if [ -s bin/bench.old ]; then $(TOOL) benchstat bin/bench.old bin/bench.txt; fi
 
 bench-peers: build ## ours beside node_exporter on this host
@@ -55,6 +55,11 @@ bench-peers: build ## ours beside node_exporter on this host
 
 bench-proxy: build ## what cadvisor-proxy adds to a scrape of a kubelet of 110 pods
 	go run ./bench/proxy --max-added-latency 5ms --max-rss 25
+
+bench-containers: build ## cadvisor-proxy --cadvisor beside cAdvisor's library on this host, then with 330 cgroups more (root)
+	cd bench/peers/cadvisor && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../../bin/cadvisor-library .
+	go run ./bench/containers
+	go run ./bench/containers --cgroups 330
 
 bench-state: build control-plane ## state-agent beside kube-state-metrics on a large cluster's objects: half an hour
 	cd bench/peers/kube-state-metrics && go build -o ../../../bin/kube-state-metrics k8s.io/kube-state-metrics/v2

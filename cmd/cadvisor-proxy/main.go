@@ -77,17 +77,19 @@ func report(ctx context.Context, out io.Writer, agent *proxyagent.Agent, pods bo
 	ctx, cancel := context.WithTimeout(ctx, 2*proxyagent.DefaultCeiling)
 	defer cancel()
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	reports := agent.Check(ctx)
-	failed := 0
-	for _, r := range reports {
-		if r.Err != nil {
-			failed++
-			fmt.Fprintf(w, "%s\tFAILED\t%s\n", r.Source, words.OneLine(r.Err))
-			continue
+	total, failed := 0, 0
+	tell := func(reports []proxyagent.Report) {
+		total += len(reports)
+		for _, r := range reports {
+			if r.Err != nil {
+				failed++
+				fmt.Fprintf(w, "%s\tFAILED\t%s\n", r.Source, words.OneLine(r.Err))
+				continue
+			}
+			fmt.Fprintf(w, "%s\tok\t%d of %d series are passed on; %s answers in %s\n", r.Source, r.Out, r.In, r.URL, r.Took.Round(time.Millisecond))
 		}
-		fmt.Fprintf(w, "%s\tok\t%d of %d series are passed on; %s answers in %s\n", r.Source, r.Out, r.In, r.URL, r.Took.Round(time.Millisecond))
 	}
-	total := len(reports)
+	tell(agent.Check(ctx))
 	if pods {
 		total++
 		if n, err := agent.CheckPods(ctx); err != nil {
@@ -96,6 +98,7 @@ func report(ctx context.Context, out io.Writer, agent *proxyagent.Agent, pods bo
 		} else {
 			fmt.Fprintf(w, "pods\tok\t%d on this node\n", n)
 		}
+		tell(agent.CheckAnnotated(ctx))
 	}
 	if err := w.Flush(); err != nil {
 		return err

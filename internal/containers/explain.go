@@ -29,7 +29,7 @@ func (f *Filter) Explain(format expo.Format, text []byte, metric Pattern, most i
 	if err != nil {
 		return nil, err
 	}
-	g.now = f.now
+	g.now, g.about = f.now, f.about
 	var told []Explanation
 	err = g.visit(format, text, func(x *series) {
 		if len(told) < most && match(x.v.name) {

@@ -27,6 +27,7 @@ type Filter struct {
 	times  Timestamps
 	source labelText // labels of every series
 	pods   Pods      // nil: there are none
+	about  *PodLabels
 	now    func() time.Time
 
 	format   expo.Format
@@ -52,11 +53,15 @@ type Filter struct {
 type Counts struct {
 	SeriesIn, SeriesOut uint64
 	BytesIn, BytesOut   uint64
-	Stale               uint64   // series left out because their timestamp was too old
-	PodUnknown          uint64   // series that name a pod which nobody knows
-	Clashes             uint64   // series left out because label rules made them equal to another
-	Dropped             []uint64 // series, by the index of the rule in Origins
+	Stale               uint64      // series left out because their timestamp was too old
+	PodUnknown          uint64      // series that name a pod which nobody knows
+	Clashes             uint64      // series left out because label rules made them equal to another
+	ByRule              []RuleCount // by the index of the rule in Asked
 }
+
+// RuleCount is what one rule decided: series, and the bytes of their lines as they
+// were read.
+type RuleCount struct{ Series, Bytes uint64 }
 
 // Pods knows the labels of pods.
 type Pods interface {
@@ -73,6 +78,14 @@ type PodLabels struct{ labelText }
 // NewPodLabels renders labels; pairs are names and values in turn. A label without
 // a value is left out, as it is the same as none.
 func NewPodLabels(pairs ...string) *PodLabels { return &PodLabels{renderLabels(pairs)} }
+
+// Behind are labels, pairs of names and values in turn, with those of the pod behind
+// them.
+func (l *PodLabels) Behind(pairs ...string) *PodLabels {
+	all := NewPodLabels(pairs...)
+	all.names, all.text = append(all.names, l.names...), append(all.text, l.text...)
+	return all
+}
 
 // labelText are rendered labels that are put on series.
 type labelText struct {
@@ -109,7 +122,7 @@ func NewFilter(r Rules, pods Pods, source ...string) (*Filter, error) {
 		return nil, err
 	}
 	f := &Filter{rules: r, added: source, series: series, labels: labels, times: r.timestamps(), pods: pods, now: time.Now, verdicts: make(map[string]*verdict)}
-	f.Dropped = make([]uint64, len(series))
+	f.ByRule = make([]RuleCount, len(series))
 	f.family.merged.seed = maphash.MakeSeed()
 	all := append(r.static(), source...)
 	f.source = renderLabels(all)
@@ -126,14 +139,23 @@ func NewFilter(r Rules, pods Pods, source ...string) (*Filter, error) {
 	return f, nil
 }
 
-// Origins tell for each rule that can drop a series where it was read, in the
-// order in which they are asked.
-func (f *Filter) Origins() []string {
-	origins := make([]string, len(f.series))
+// About says that all series of the texts to come are of one pod, whatever they name,
+// and get these labels. The names have to be among those that the Filter's Pods may add.
+func (f *Filter) About(pod *PodLabels) { f.about = pod }
+
+// Asked is a rule that decides on series.
+type Asked struct {
+	Origin string // where it was read
+	Keep   bool   // else it drops them
+}
+
+// Asked are the rules for series, in the order in which they are asked.
+func (f *Filter) Asked() []Asked {
+	asked := make([]Asked, len(f.series))
 	for i := range f.series {
-		origins[i] = f.series[i].Origin
+		asked[i] = Asked{f.series[i].Origin, f.series[i].Keep}
 	}
-	return origins
+	return asked
 }
 
 // Ended tells whether the last text had its "# EOF". The line itself is not passed
@@ -203,7 +225,7 @@ func (f *Filter) append(dst, line []byte) ([]byte, error) {
 		dst = f.turn(dst, v)
 	}
 	if v.dropsAll() { // Fast path: nothing of the line matters.
-		f.dropped(v.rule)
+		f.dropped(v.rule, line)
 		return dst, nil
 	}
 	x := &f.one
@@ -218,11 +240,16 @@ func (f *Filter) append(dst, line []byte) ([]byte, error) {
 
 // sample decides on a series whose parts are known.
 func (f *Filter) sample(dst []byte, x *series) ([]byte, error) {
+	rule := x.v.rule
 	if len(x.v.asked) > 0 {
-		if rule, keep := f.keeps(x); !keep {
-			f.dropped(rule)
+		var keep bool
+		if rule, keep = f.keeps(x); !keep {
+			f.dropped(rule, x.line)
 			return dst, nil
 		}
+	}
+	if rule >= 0 {
+		f.decided(rule, x.line)
 	}
 	f.SeriesIn++
 	if x.stale {
@@ -234,10 +261,17 @@ func (f *Filter) sample(dst []byte, x *series) ([]byte, error) {
 }
 
 // dropped counts a series that a rule drops.
-func (f *Filter) dropped(rule int) {
+func (f *Filter) dropped(rule int, line []byte) {
 	f.SeriesIn++
-	f.Dropped[rule]++
+	f.decided(rule, line)
 	f.family.drop()
+}
+
+// decided counts a series on which a rule decided.
+func (f *Filter) decided(rule int, line []byte) {
+	c := &f.ByRule[rule]
+	c.Series++
+	c.Bytes += uint64(len(line)) + 1
 }
 
 // wrong is the error of a line that cannot be read.

@@ -227,18 +227,21 @@ func TestBadLines(t *testing.T) {
 }
 
 func TestCounts(t *testing.T) {
-	r := rulesOf(t, "profile: lean\nseries: [{drop: a}, {drop: b, where: {x: 1}}]\nlabel-rules: [{drop: y}]")
+	r := rulesOf(t, "profile: lean\nseries: [{drop: a}, {drop: b, where: {x: 1}}, {keep: b, where: {y: 1}}, {keep: d}]\nlabel-rules: [{drop: y}]")
 	f := newFilter(t, r, podsOf{}, "node", "n")
-	in := "a 1\na 2\nb{x=\"1\"} 1\nb{x=\"2\"} 1\nb{x=\"2\",y=\"1\"} 1\ncontainer_spec_x 1\nc{pod=\"p\",namespace=\"q\"} 1\n"
+	in := "a 1\na 2\nb{x=\"1\"} 1\nb{x=\"2\"} 1\nb{x=\"2\",y=\"1\"} 1\ncontainer_spec_x 1\nd 1\nc{pod=\"p\",namespace=\"q\"} 1\n"
 	out := filtered(t, f, in)
-	if got := f.Counts; got.SeriesIn != 7 || got.SeriesOut != 2 || got.BytesIn != uint64(len(in)) || got.BytesOut != uint64(len(out)) || got.PodUnknown != 1 || got.Clashes != 1 {
+	if got := f.Counts; got.SeriesIn != 8 || got.SeriesOut != 3 || got.BytesIn != uint64(len(in)) || got.BytesOut != uint64(len(out)) || got.PodUnknown != 1 || got.Clashes != 1 {
 		t.Errorf("got %+v", got)
 	}
-	if want := []uint64{2, 1, 0, 0, 0, 0, 0, 0, 1, 0}; !slices.Equal(f.Dropped, want) {
-		t.Errorf("dropped %v, want %v", f.Dropped, want)
+	want := make([]RuleCount, 12)
+	want[0], want[1], want[2], want[3] = RuleCount{2, 8}, RuleCount{1, 11}, RuleCount{1, 17}, RuleCount{1, 4}
+	want[10] = RuleCount{1, 19}
+	if !slices.Equal(f.ByRule, want) {
+		t.Errorf("by rule %v, want %v", f.ByRule, want)
 	}
-	if o := f.Origins(); len(o) != len(f.Dropped) || o[0] != "rules.yml:2" || o[8] != "profile lean, rule 7" {
-		t.Errorf("origins %q", o)
+	if a := f.Asked(); len(a) != len(want) || a[0] != (Asked{"rules.yml:2", false}) || a[2] != (Asked{"rules.yml:2", true}) || a[10].Origin != "profile lean, rule 7" {
+		t.Errorf("rules %v", a)
 	}
 }
 

@@ -31,7 +31,7 @@ func (f *Filter) odd(dst, line []byte) ([]byte, error) {
 	}
 	dst = f.turn(dst, v)
 	if v.dropsAll() {
-		f.dropped(v.rule)
+		f.dropped(v.rule, line)
 		return dst, nil
 	}
 	x := &f.one

@@ -339,14 +339,16 @@ func FuzzRules(f *testing.F) {
 			t.Fatalf("%q became %q: %v", text, out, err)
 		}
 		counts := filter.Counts
-		counts.Dropped = slices.Clone(counts.Dropped)
+		counts.ByRule = slices.Clone(counts.ByRule)
 		if again, err := copied(filter, format, text); err != nil || again != out {
 			t.Fatalf("%q became %q, then %q, %v", text, out, again, err)
 		}
 		filter.Counts = counts
 		dropped := filter.Stale + filter.Clashes
-		for _, n := range filter.Dropped {
-			dropped += n
+		for i, c := range filter.ByRule {
+			if !filter.Asked()[i].Keep {
+				dropped += c.Series
+			}
 		}
 		if bits&8 == 0 && filter.SeriesIn != filter.SeriesOut+dropped || filter.BytesIn != uint64(len(text)) || filter.BytesOut != uint64(len(out)) {
 			t.Fatalf("%+v of %d bytes, %d out", filter.Counts, len(text), len(out))

@@ -49,6 +49,9 @@ func (f *Filter) write(dst []byte, x *series) ([]byte, error) {
 
 // podOf are the labels of the pod that a series is about, or nil.
 func (f *Filter) podOf(x *series) (pod *PodLabels) {
+	if f.about != nil {
+		return f.about
+	}
 	if f.pods == nil || x.s.pod < 0 {
 		return nil
 	}

@@ -26,6 +26,7 @@ var own = map[string][]string{
 	"watchpost/bench/":                  {"watchpost/internal/", "watchpost/bench/internal/"},
 	"watchpost/test/":                   {"watchpost/"},
 	"watchpost/collectors":              {"watchpost/internal/expo", "watchpost/internal/hostfs", "watchpost/internal/netlink"},
+	"watchpost/internal/cadvisor":       {"watchpost/internal/expo", "watchpost/internal/fetch", "watchpost/internal/run"},
 	"watchpost/internal/consul":         {"watchpost/internal/run"},
 	"watchpost/internal/containers":     {"watchpost/internal/expo", "watchpost/internal/promname"},
 	"watchpost/internal/expo":           {},
@@ -58,8 +59,10 @@ var others = map[string][]string{
 	"github.com/prometheus/prometheus": {"watchpost/internal/promstack"},
 	"github.com/alecthomas/kingpin":    {"watchpost/cmd/"},
 	"k8s.io/": {"watchpost/kube", "watchpost/internal/kubelet", "watchpost/internal/podmap", "watchpost/internal/promstack",
-		"watchpost/internal/testkube", "watchpost/internal/testkube/", "watchpost/bench/"},
-	"os/exec": {"watchpost/bench/", "watchpost/internal/testkit", "watchpost/internal/testkube"},
+		"watchpost/internal/cadvisor", "watchpost/internal/testkube", "watchpost/internal/testkube/", "watchpost/bench/"},
+	"github.com/google/cadvisor": {"watchpost/internal/cadvisor"},
+	"google.golang.org/grpc":     {"watchpost/internal/podmap"},
+	"os/exec":                    {"watchpost/bench/", "watchpost/internal/testkit", "watchpost/internal/testkube"},
 }
 
 func TestLayout(t *testing.T) {

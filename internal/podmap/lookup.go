@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 
 	"watchpost/internal/serve"
@@ -18,11 +19,10 @@ type found struct {
 	Container string `json:"container,omitempty"`
 }
 
-// ServeLookup answers /lookup?ip=ADDRESS, ?pod=NAMESPACE/NAME or a UID, or
-// ?container=ID, in JSON.
+// ServeLookup answers /lookup?ip=ADDRESS, ?pod=NAMESPACE/NAME or a UID, ?container=ID
+// or ?cgroup=PATH, in JSON.
 func (m *Map) ServeLookup(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	answer, err := m.lookup(q.Get("ip"), q.Get("pod"), q.Get("container"))
+	answer, err := m.lookup(r.URL.Query())
 	switch {
 	case err != nil:
 		serve.WriteJSON(w, http.StatusBadRequest, err)
@@ -33,32 +33,46 @@ func (m *Map) ServeLookup(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (m *Map) lookup(ip, pod, container string) (f found, err error) {
+func (m *Map) lookup(q url.Values) (f found, err error) {
 	f.Pods = []*Pod{}
-	switch {
-	case ip != "" && pod == "" && container == "":
-		a, err := netip.ParseAddr(ip)
+	var by, value string
+	for _, key := range []string{"ip", "pod", "container", "cgroup"} {
+		if text := q.Get(key); text != "" && by != "" {
+			by, value = "", ""
+			break
+		} else if text != "" {
+			by, value = key, text
+		}
+	}
+	add := func(p *Pod, container string) {
+		if p != nil {
+			f.Pods, f.Container = append(f.Pods, p), container
+		}
+	}
+	switch by {
+	case "ip":
+		a, err := netip.ParseAddr(value)
 		if err != nil {
 			return f, errors.New("ip is not an address")
 		}
 		owners, onHost := m.ByIP(a)
 		f.Pods, f.OnHost = append(f.Pods, owners...), onHost
-	case pod != "" && ip == "" && container == "":
-		namespace, name, both := strings.Cut(pod, "/")
+	case "pod":
+		namespace, name, both := strings.Cut(value, "/")
 		if !both {
-			namespace, name = "", pod
-			if p := m.ByUID(strings.TrimPrefix(pod, "pod")); p != nil {
-				f.Pods = append(f.Pods, p)
+			namespace, name = "", value
+			if p := m.ByUID(strings.TrimPrefix(value, "pod")); p != nil {
+				add(p, "")
 				return f, nil
 			}
 		}
 		f.Pods = append(f.Pods, m.ByName(namespace, name)...)
-	case container != "" && ip == "" && pod == "":
-		if p, name := m.ByContainer(container); p != nil {
-			f.Pods, f.Container = append(f.Pods, p), name
-		}
+	case "container":
+		add(m.ByContainer(value))
+	case "cgroup":
+		add(m.ByCgroup(value))
 	default:
-		return f, errors.New("want one of ?ip=ADDRESS, ?pod=NAMESPACE/NAME, ?pod=UID and ?container=ID")
+		return f, errors.New("want one of ?ip=ADDRESS, ?pod=NAMESPACE/NAME, ?pod=UID, ?container=ID and ?cgroup=PATH")
 	}
 	return f, nil
 }

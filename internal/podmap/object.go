@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"watchpost/internal/containers"
@@ -25,6 +26,8 @@ type object struct {
 	Spec struct {
 		NodeName    string `json:"nodeName"`
 		HostNetwork bool   `json:"hostNetwork"`
+		Containers  []spec `json:"containers"`
+		Init        []spec `json:"initContainers"`
 	} `json:"spec"`
 	Status struct {
 		Phase  string `json:"phase"`
@@ -33,14 +36,19 @@ type object struct {
 		PodIPs []struct {
 			IP string `json:"ip"`
 		} `json:"podIPs"`
-		Containers []status `json:"containerStatuses"`
-		Init       []status `json:"initContainerStatuses"`
-		Ephemeral  []status `json:"ephemeralContainerStatuses"`
+		Containers []containerStatus `json:"containerStatuses"`
+		Init       []containerStatus `json:"initContainerStatuses"`
+		Ephemeral  []containerStatus `json:"ephemeralContainerStatuses"`
 	} `json:"status"`
 }
 
-// status is that of a container.
-type status struct {
+// spec is what is read of a container's.
+type spec struct {
+	Ports []port `json:"ports"`
+}
+
+// containerStatus is that of a container.
+type containerStatus struct {
 	Name string `json:"name"`
 	ID   string `json:"containerID"` // containerd://1f8d…
 	Last struct {
@@ -70,7 +78,7 @@ func (o *object) pod(rules *containers.PodRules) *Pod {
 	if len(p.IPs) == 0 && o.Status.PodIP != "" {
 		p.IPs = []string{o.Status.PodIP}
 	}
-	for _, list := range [][]status{o.Status.Init, o.Status.Containers, o.Status.Ephemeral} {
+	for _, list := range [][]containerStatus{o.Status.Init, o.Status.Containers, o.Status.Ephemeral} {
 		for _, s := range list {
 			for _, id := range []string{s.ID, s.Last.Terminated.ID} {
 				if _, id, found := strings.Cut(id, "://"); found && id != "" {
@@ -82,6 +90,13 @@ func (o *object) pod(rules *containers.PodRules) *Pod {
 	ip := ""
 	if len(p.IPs) > 0 {
 		ip = p.IPs[0]
+	}
+	if o.Metadata.Annotations[scrapeAnnotation] != "" {
+		var ports []port
+		for _, c := range slices.Concat(o.Spec.Containers, o.Spec.Init) {
+			ports = append(ports, c.Ports...)
+		}
+		p.Scrape, p.more = targets(o.Metadata.Annotations, ports)
 	}
 	p.labels = rules.Render(o.Metadata.Labels, o.Metadata.Annotations, podIP, ip)
 	return p

@@ -28,14 +28,20 @@ type Pod struct {
 	Containers  map[string]string `json:"containers,omitempty"` // names by id, without the runtime's
 	// Gone is when the pod was deleted; zero while it is there.
 	Gone time.Time `json:"gone,omitzero"`
+	// Scrape are the pages that it asks to be scraped by its annotations.
+	Scrape []Target `json:"scrape,omitempty"`
 
 	cgroup string // the UID in the paths of its cgroups, where it is another: that of a static pod
 	labels *containers.PodLabels
+	more   int // pages beyond those in Scrape
 }
+
+// Labels are those that its series get, behind others: names and values in turn.
+func (p *Pod) Labels(pairs ...string) *containers.PodLabels { return p.labels.Behind(pairs...) }
 
 // ended tells whether a pod has no address any more.
 func (p *Pod) ended() bool {
-	return !p.Gone.IsZero() || p.Phase == "Succeeded" || p.Phase == "Failed"
+	return !p.Gone.IsZero() || p.Phase == "Succeeded" || p.Phase == "Failed" || p.Phase == stopped
 }
 
 // DefaultGrace is how long a deleted pod is known: longer than the samples of its
@@ -66,6 +72,7 @@ type Map struct {
 	synced      bool
 	err         string // why it is not current
 	events      uint64
+	version     uint64 // changes with every pod
 }
 
 // New makes a Map without pods.
@@ -103,9 +110,10 @@ func (m *Map) put(o *object) {
 }
 
 func (m *Map) insert(p *Pod) {
+	m.version++
 	if old := m.byUID[p.UID]; old != nil && old.UID == p.UID {
 		if p.Name == old.Name && p.labels != nil && len(p.IPs) == 0 && len(old.IPs) > 0 { // an ended pod keeps what its last samples need
-			p.IPs, p.labels = old.IPs, old.labels
+			p.IPs, p.labels, p.HostNetwork = old.IPs, old.labels, old.HostNetwork
 		}
 		for id, name := range old.Containers { // restarted containers, whose last samples may still come
 			if _, known := p.Containers[id]; !known && len(p.Containers) < maxContainers {
@@ -149,6 +157,7 @@ const maxContainers = 100
 
 // drop forgets a pod.
 func (m *Map) drop(p *Pod) {
+	m.version++
 	if names := m.byName[p.Namespace]; names[p.Name] == p {
 		if delete(names, p.Name); len(names) == 0 {
 			delete(m.byName, p.Namespace)

@@ -166,7 +166,7 @@ func TestLookup(t *testing.T) {
 	p := node.Pods[1]
 	for query, want := range map[string]int{
 		"ip=" + p.IP: 200, "pod=" + p.Namespace + "/" + p.Name: 200, "pod=" + p.Name: 200, "pod=pod" + strings.ReplaceAll(p.UID, "-", "_"): 200,
-		"container=" + p.ContainerID: 200, "ip=10.9.9.9": 404, "pod=x/y": 404, "container=x": 404, "ip=x": 400, "": 400, "ip=10.1.0.1&pod=x": 400,
+		"container=" + p.ContainerID: 200, "ip=10.9.9.9": 404, "pod=x/y": 404, "container=x": 404, "cgroup=/kubepods/besteffort/pod" + p.UID + "/" + p.ContainerID: 200, "cgroup=/system.slice": 404, "ip=x": 400, "": 400, "ip=10.1.0.1&pod=x": 400,
 	} {
 		w := httptest.NewRecorder()
 		m.ServeLookup(w, httptest.NewRequest("GET", "/lookup?"+query, nil))

@@ -199,26 +199,32 @@ type Poll struct {
 
 // Run implements Source.
 func (p *Poll) Run(ctx context.Context, m *Map) {
+	poll(ctx, m, p.Interval, p.Log, "Cannot ask the kubelet for its pods; what was known stays", p.once)
+}
+
+// poll asks at intervals until the context ends. failure is what is logged where that
+// fails.
+func poll(ctx context.Context, m *Map, interval time.Duration, log *slog.Logger, failure string, once func(context.Context, *Map) error) {
 	stop := expiring(ctx, m)
 	defer stop()
 	said, failures := "", 0
 	for ctx.Err() == nil {
-		err := p.once(ctx, m)
+		err := once(ctx, m)
 		if ctx.Err() != nil {
 			return
 		}
 		if err == nil {
 			if said != "" {
-				p.Log.Info("The pods of this node are known again")
+				log.Info("The pods of this node are known again")
 			}
 			said, failures = "", 0
-			run.Sleep(ctx, p.Interval)
+			run.Sleep(ctx, interval)
 			continue
 		}
 		m.state(err)
 		if text := words.OneLine(err); text != said {
 			said = text
-			p.Log.Warn("Cannot ask the kubelet for its pods; what was known stays", "error", text)
+			log.Warn(failure, "error", text)
 		}
 		failures++
 		pause(ctx, failures)

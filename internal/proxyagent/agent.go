@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,6 +37,9 @@ type Config struct {
 	Pods *podmap.Map
 	// PodsFrom keeps Pods up to date; nil with Pods nil.
 	PodsFrom podmap.Source
+	// Annotated are sources as well: pods that ask for it. nil is none; else Pods are
+	// needed.
+	Annotated *Annotated
 	// Limit is the most bytes that are read of a source, 0 is DefaultLimit. Held is
 	// the most that is held of sources to be joined, 0 is DefaultHeld.
 	Limit int64
@@ -59,6 +63,7 @@ const (
 type Agent struct {
 	cfg     Config
 	sources []*source
+	pods    *podSources // nil is none
 	labels  expo.Labels
 	self    *self.Metrics
 	slots   chan struct{}
@@ -106,12 +111,26 @@ func New(cfg Config) (*Agent, error) {
 		}
 		a.sources = append(a.sources, own)
 	}
+	if cfg.Annotated != nil {
+		if a.pods, err = newPodSources(*cfg.Annotated, cfg.Pods, cfg.Labels); err != nil {
+			return nil, fmt.Errorf("pods with annotations: %w", err)
+		}
+	}
 	return a, nil
 }
 
 // Tasks keep the proxy up to date.
 func (a *Agent) Tasks() []run.Task {
 	tasks := []run.Task{{Name: "first answers", Run: a.warm}}
+	for _, s := range a.sources {
+		if s.Keep != nil {
+			tasks = append(tasks, run.Task{Name: "source " + s.Name, Run: func(ctx context.Context, ready func()) error {
+				ready()
+				s.Keep(ctx)
+				return ctx.Err()
+			}})
+		}
+	}
 	if a.cfg.PodsFrom != nil {
 		tasks = append(tasks, run.Task{Name: "pods of this node", Run: func(ctx context.Context, ready func()) error {
 			ready()
@@ -159,6 +178,9 @@ func (a *Agent) tell(s *source, err error) {
 	_, up, _, problem := s.state()
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	for _, gone := range a.pods.forget() {
+		delete(a.said, gone)
+	}
 	was := a.said[s.Name]
 	switch {
 	case err != nil && !up && problem != "" && kind(problem) != was:
@@ -183,10 +205,28 @@ func kind(problem string) string {
 // Check asks each source once and tells what came of it. Clashes of label rules are
 // errors that wrap ErrRules.
 func (a *Agent) Check(ctx context.Context) []Report {
-	reports := make([]Report, len(a.sources))
+	return a.checkAll(ctx, a.sources, len(a.sources))
+}
+
+// CheckAnnotated does the same with the pages of pods, of which CheckPods makes known
+// which there are.
+func (a *Agent) CheckAnnotated(ctx context.Context) []Report {
+	if a.pods == nil {
+		return nil
+	}
+	return a.checkAll(ctx, a.pods.all(), cap(a.pods.slots))
+}
+
+func (a *Agent) checkAll(ctx context.Context, sources []*source, parallel int) []Report {
+	reports := make([]Report, len(sources))
+	slots := make(chan struct{}, parallel)
 	var all sync.WaitGroup
-	for i, s := range a.sources {
-		all.Go(func() { reports[i] = a.check(ctx, s) })
+	for i, s := range sources {
+		slots <- struct{}{}
+		all.Go(func() {
+			reports[i] = a.check(ctx, s)
+			<-slots
+		})
 	}
 	all.Wait()
 	return reports
@@ -274,6 +314,8 @@ const (
 	selfPath    = "/metrics/self"
 	lookupPath  = "/lookup"
 	explainPath = "/debug/explain"
+	podsPath    = "/metrics/pods" // of all pods that ask for it
+	podPath     = "/metrics/pod"  // of one of them
 )
 
 // server is what Serve needs of a serve.Server.
@@ -301,6 +343,10 @@ func (a *Agent) serveOn(s server) {
 		}))
 		links = append(links, serve.Link{Path: src.Path, Text: src.Name})
 	}
+	if a.pods != nil {
+		a.pods.serve(a, s)
+		links = append(links, serve.Link{Path: podsPath, Text: "Pods that ask to be scraped"})
+	}
 	links = append(links, serve.Link{Path: selfPath, Text: "This program"}, serve.Link{Path: "/readyz", Text: "Readiness"})
 	s.Handle("GET "+explainPath, http.HandlerFunc(a.serveExplain))
 	s.ReadyWhen("kubelet", a.Ready)
@@ -317,13 +363,13 @@ func (a *Agent) serveOn(s server) {
 // facts are for people who open the proxy in a browser.
 func (a *Agent) facts() []serve.Fact {
 	var facts []serve.Fact
-	for _, s := range a.sources {
+	for _, s := range slices.Concat(a.sources, a.pods.all()) {
 		s.mu.Lock()
 		state := "not asked yet"
 		switch {
-		case s.asked && s.up:
+		case s.heard && s.up:
 			state = fmt.Sprintf("up, %s; %d of %d series passed on", s.took.Round(time.Millisecond), s.counts.SeriesOut, s.counts.SeriesIn)
-		case s.asked:
+		case s.heard:
 			state = s.err
 		}
 		s.mu.Unlock()

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -230,8 +232,11 @@ func TestFailures(t *testing.T) {
 			k := testkubelet.Start(t)
 			k.Page("/metrics/cadvisor", c.bad)
 			k.Text("/metrics/resource", "# TYPE y gauge\ny 1\n")
-			p := start(t, k, "cadvisor,resource", func(c *Config, _ *kubelet.Client) { c.Limit = 1 << 20 })
-			header := []string{serve.ScrapeTimeoutHeader, "1"}
+			p := start(t, k, "cadvisor,resource", func(c *Config, _ *kubelet.Client) { c.Limit, c.Ceiling = 1<<20, time.Minute })
+			header := []string{serve.ScrapeTimeoutHeader, "60"}
+			if name == "slow" {
+				header[1] = "1"
+			}
 			status, text, err := p.get(t, "/metrics/cadvisor", header...)
 			if c.status == 0 && err == nil || c.status != 0 && (status != c.status || !strings.Contains(text, c.error)) {
 				t.Errorf("status %d, %v: %.300s", status, err, text)
@@ -432,6 +437,57 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// Sources have less time than the scraper, and those that are held less than the one
+// that is passed on.
+func TestDeadlines(t *testing.T) {
+	k := testkubelet.Start(t)
+	times := make(map[string]float64)
+	var mu sync.Mutex
+	for _, page := range []string{"/metrics/cadvisor", "/metrics/resource"} {
+		k.Page(page, func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			times[page], _ = strconv.ParseFloat(r.Header.Get(serve.ScrapeTimeoutHeader), 64) // 0 is a failure below
+			io.WriteString(w, "# TYPE x gauge\nx 1\n")
+		})
+	}
+	p := start(t, k, "cadvisor,resource", func(c *Config, _ *kubelet.Client) { c.Ceiling = time.Hour })
+	p.page(t, "/metrics", serve.ScrapeTimeoutHeader, "100")
+	mu.Lock()
+	defer mu.Unlock()
+	if c, r := times["/metrics/cadvisor"], times["/metrics/resource"]; !(c > 60 && c <= 90 && r > 30 && r <= 54) {
+		t.Errorf("of 100 s the stream has %v and the held source %v", c, r)
+	}
+}
+
+// Compressed is what leaves the host, for those who take it, unless a flag says else.
+func TestCompresses(t *testing.T) {
+	for _, c := range []struct {
+		mode         GzipMode
+		client, take string
+		want         bool
+	}{
+		{GzipAuto, "192.0.2.9:5000", "gzip", true},
+		{GzipAuto, "192.0.2.1:5000", "gzip", false}, // this host's own address
+		{GzipAuto, "127.0.0.1:5000", "gzip", false},
+		{GzipAuto, "[::1]:5000", "gzip", false},
+		{GzipAuto, "@", "gzip", false}, // a unix socket
+		{GzipAuto, "192.0.2.9:5000", "", false},
+		{GzipAuto, "192.0.2.9:5000", "gzip;q=0", false},
+		{GzipAlways, "127.0.0.1:5000", "gzip", true},
+		{GzipAlways, "127.0.0.1:5000", "", false},
+		{GzipNever, "192.0.2.9:5000", "gzip", false},
+	} {
+		r := httptest.NewRequest("GET", "/metrics", nil)
+		r.RemoteAddr = c.client
+		r.Header.Set("Accept-Encoding", c.take)
+		r = r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(&net.TCPAddr{IP: net.ParseIP("192.0.2.1"), Port: 9101})))
+		if got := (&Agent{cfg: Config{Gzip: c.mode}}).compresses(r); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
 // Label rules that make one series of two are told before anything is served.
 func TestCheckRules(t *testing.T) {
 	k := testkubelet.Start(t)
@@ -458,21 +514,26 @@ func FuzzJoiner(f *testing.F) {
 				return
 			}
 		}
-		var out bytes.Buffer
-		j := newJoiner(&out, 1<<20)
-		j.add(texts[0].Bytes())
-		j.add(texts[1].Bytes())
-		if err := j.end(); err != nil {
-			t.Fatal(err)
-		}
-		headers := make(map[string]bool)
-		for line := range strings.Lines(out.String()) {
-			if strings.HasPrefix(line, "# ") {
-				kind, name := header([]byte(strings.TrimSuffix(line, "\n")))
-				if headers[kind+name] {
-					t.Errorf("two of %q", line)
+		for _, pods := range [][3]bool{{}, {false, true}, {true, true}, {true, true, true}} {
+			var out bytes.Buffer
+			j := newJoiner(&out, 1<<20)
+			j.add(texts[0].Bytes(), pods[0])
+			j.add(texts[1].Bytes(), pods[1])
+			if pods[2] {
+				j.add(texts[0].Bytes(), false)
+			}
+			if err := j.end(); err != nil {
+				t.Fatal(err)
+			}
+			headers := make(map[string]bool)
+			for line := range strings.Lines(out.String()) {
+				if strings.HasPrefix(line, "# ") {
+					kind, name := header([]byte(strings.TrimSuffix(line, "\n")))
+					if headers[kind+string(name)] {
+						t.Errorf("two of %q", line)
+					}
+					headers[kind+string(name)] = true
 				}
-				headers[kind+name] = true
 			}
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"watchpost/internal/containers"
@@ -48,7 +49,7 @@ func (a *Agent) serveExplain(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer := []explained{}
-	for _, s := range a.sources {
+	for _, s := range slices.Concat(a.sources, a.pods.all()) {
 		if only != "" && s.Name != only {
 			continue
 		}

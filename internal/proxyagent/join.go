@@ -13,7 +13,9 @@ import (
 // joiner makes one exposition of several. Texts are added whole, and held; one is
 // passed on as it is read, which is the large one. A family that several have is
 // written once: the series of all, behind the first header. A series that is there
-// already is left out, and so is what is of another type than the family.
+// already is left out, and so is what is of another type than the family. Pages of
+// pods, which anybody may write, have no say over the others, nor over one another:
+// where only these differ in a type, the family has none.
 type joiner struct {
 	w        io.Writer
 	families map[string]*heldFamily
@@ -25,12 +27,16 @@ type joiner struct {
 	seen    map[string]struct{} // its series
 	written map[string]bool     // families of the stream, by name
 	refused int                 // series left out
+	out     []byte              // of a family, reused
 }
 
 // heldFamily are the lines of a family that wait to be written.
 type heldFamily struct {
+	name      string
 	help, typ string // header lines, "" where there is none
 	lines     [][]byte
+	pods      bool // all of it is from pages of pods, whose labels tell them apart
+	mixed     bool // these have several types
 }
 
 // errTooMuch is that of texts that are together longer than may be held.
@@ -44,8 +50,9 @@ func newJoiner(w io.Writer, most int) *joiner {
 func (j *joiner) room() int { return j.most - j.bytes }
 
 // add holds a text, which is not changed any more. It consists of whole lines that a
-// filter or an expo.Writer wrote.
-func (j *joiner) add(text []byte) {
+// filter or an expo.Writer wrote. pods says that it is the page of a pod; these are
+// behind all others but the program's own.
+func (j *joiner) add(text []byte, pods bool) {
 	j.bytes += len(text)
 	var f *heldFamily // to which lines belong
 	var of string
@@ -61,11 +68,16 @@ func (j *joiner) add(text []byte) {
 			if kind == "" {
 				continue
 			}
-			if name != of || f == nil {
-				f, of, foreign, headed = j.family(name), name, false, true
+			if string(name) != of || f == nil {
+				f, foreign = j.family(name, pods), false
+				of = f.name
 			}
 			headed = true
 			switch {
+			case kind == "TYPE" && f.pods && f.typ != string(line) && (f.typ != "" || f.mixed || len(f.lines) > 0):
+				if f.typ, f.mixed = "", true; !pods {
+					j.take(f, string(line))
+				}
 			case kind == "HELP" && f.help == "":
 				f.help = string(line)
 			case kind == "TYPE" && f.typ == "" && len(f.lines) == 0:
@@ -76,57 +88,75 @@ func (j *joiner) add(text []byte) {
 			continue
 		}
 		if name := sampleName(line); f == nil || !headed || !belongs(name, of) {
-			f, of, foreign, headed = j.family(name), name, false, false
+			f, foreign, headed = j.family(name, pods), false, false
+			of = f.name
 		}
 		if foreign {
 			j.refused++
 			continue
 		}
+		f.pods = f.pods && pods
 		f.lines = append(f.lines, line)
 	}
 }
 
-func (j *joiner) family(name string) *heldFamily {
-	f := j.families[name]
+// take takes a family from the pages of pods that have it.
+func (j *joiner) take(f *heldFamily, typ string) {
+	j.refused += len(f.lines)
+	*f = heldFamily{name: f.name, help: f.help, typ: typ}
+}
+
+func (j *joiner) family(name []byte, pods bool) *heldFamily {
+	f := j.families[string(name)]
 	if f == nil {
-		f = new(heldFamily)
-		j.families[name] = f
-		j.order = append(j.order, name)
+		f = &heldFamily{name: string(name), pods: pods}
+		j.families[f.name] = f
+		j.order = append(j.order, f.name)
 	}
 	return f
 }
 
 // header is the kind of a comment line, HELP or TYPE, and the name it is about.
-func header(line []byte) (kind, name string) {
+func header(line []byte) (kind string, name []byte) {
 	rest, ok := bytes.CutPrefix(line, []byte("# "))
-	if !ok || len(rest) < 6 {
-		return "", ""
-	}
-	if kind = string(rest[:4]); kind != "HELP" && kind != "TYPE" || rest[4] != ' ' {
-		return "", ""
+	switch {
+	case !ok || len(rest) < 6 || rest[4] != ' ':
+		return "", nil
+	case string(rest[:4]) == "HELP":
+		kind = "HELP"
+	case string(rest[:4]) == "TYPE":
+		kind = "TYPE"
+	default:
+		return "", nil
 	}
 	rest = rest[5:]
 	if i := bytes.IndexByte(rest, ' '); i >= 0 {
 		rest = rest[:i]
 	}
-	return kind, string(rest)
+	return kind, rest
 }
 
 // sampleName is the name in a sample line.
-func sampleName(line []byte) string {
+func sampleName(line []byte) []byte {
 	if i := bytes.IndexAny(line, "{ "); i > 0 {
-		return string(line[:i])
+		return line[:i]
 	}
 	if l, problem := expo.ParseLine(line); problem == "" { // a name in quotes
-		return string(l.Name)
+		return l.Name
 	}
-	return string(line)
+	return line
 }
 
 // belongs tells whether a sample's name is one of a family's.
-func belongs(name, family string) bool {
-	rest, ok := strings.CutPrefix(name, family)
-	return ok && (rest == "" || rest == "_bucket" || rest == "_sum" || rest == "_count")
+func belongs(name []byte, family string) bool {
+	if len(name) < len(family) || string(name[:len(family)]) != family {
+		return false
+	}
+	switch string(name[len(family):]) {
+	case "", "_bucket", "_sum", "_count":
+		return true
+	}
+	return false
 }
 
 // Write implements io.Writer for the text that is passed on. Each part is of whole
@@ -153,7 +183,7 @@ func (j *joiner) Write(p []byte) (int, error) {
 			at = end
 			continue
 		}
-		if kind, name := header(bytes.TrimSuffix(p[at:end], []byte{'\n'})); kind != "" && !j.written[name] {
+		if kind, name := header(bytes.TrimSuffix(p[at:end], []byte{'\n'})); kind != "" && !j.written[string(name)] {
 			if _, err := j.w.Write(p[begin:at]); err != nil {
 				return begin, err
 			}
@@ -161,15 +191,15 @@ func (j *joiner) Write(p []byte) (int, error) {
 			if err := j.endFamily(); err != nil {
 				return begin, err
 			}
-			j.written[name] = true
-			j.current = j.families[name]
+			j.written[string(name)] = true
+			j.current = j.families[string(name)]
 			if j.current != nil {
-				delete(j.families, name)
+				delete(j.families, string(name))
 				j.seen = make(map[string]struct{})
 			}
 		}
-		if kind, name := header(bytes.TrimSuffix(p[at:end], []byte{'\n'})); kind == "TYPE" && j.current != nil && j.written[name] {
-			if typ := string(bytes.TrimSuffix(p[at:end], []byte{'\n'})); j.current.typ != "" && j.current.typ != typ {
+		if kind, name := header(bytes.TrimSuffix(p[at:end], []byte{'\n'})); kind == "TYPE" && j.current != nil && j.written[string(name)] {
+			if typ := string(bytes.TrimSuffix(p[at:end], []byte{'\n'})); (j.current.typ != "" || j.current.mixed) && j.current.typ != typ {
 				j.refused += len(j.current.lines)
 				j.current = nil
 			}
@@ -194,7 +224,7 @@ func (j *joiner) endFamily() error {
 
 // lines writes the series of a family that are not there yet.
 func (j *joiner) lines(f *heldFamily, seen map[string]struct{}) error {
-	var out []byte
+	out := j.out[:0]
 	for _, line := range f.lines {
 		id := identity(line)
 		if _, there := seen[id]; there {
@@ -204,6 +234,7 @@ func (j *joiner) lines(f *heldFamily, seen map[string]struct{}) error {
 		seen[id] = struct{}{}
 		out = append(append(out, line...), '\n')
 	}
+	j.out = out
 	_, err := j.w.Write(out)
 	return err
 }
@@ -222,14 +253,24 @@ func (j *joiner) end() error {
 			j.refused += len(f.lines)
 			continue
 		}
-		var head []byte
+		head := j.out[:0]
 		for _, line := range []string{f.help, f.typ} {
 			if line != "" {
 				head = append(append(head, line...), '\n')
 			}
 		}
+		if f.pods { // Fast path: none is there twice.
+			for _, line := range f.lines {
+				head = append(append(head, line...), '\n')
+			}
+		}
+		j.out = head
 		if _, err := j.w.Write(head); err != nil {
 			return err
+		}
+		delete(j.families, name) // what is written is not needed any more
+		if f.pods {
+			continue
 		}
 		if err := j.lines(f, make(map[string]struct{})); err != nil {
 			return err

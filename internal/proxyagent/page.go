@@ -2,12 +2,14 @@ package proxyagent
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -38,6 +40,10 @@ func (a *Agent) page(path string, write func(context.Context, io.Writer) error) 
 		h.Set("Content-Type", expo.Text.ContentType())
 		h.Set("Vary", "Accept-Encoding")
 		if r.Method == http.MethodHead {
+			return
+		}
+		if r.Header.Get(proxyHeader) != "" {
+			a.fail(w, path, http.StatusLoopDetected, "this is a cadvisor-proxy: what it passes on would be passed on twice")
 			return
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), serve.ScrapeDeadline(r.Header.Get(serve.ScrapeTimeoutHeader), a.cfg.Ceiling))
@@ -210,7 +216,7 @@ func (a *Agent) joined(ctx context.Context, w io.Writer) error {
 	if stream != nil {
 		go func() { streamed <- stream.fetch(ctx, &gate{j, ctx, open}) }()
 	}
-	a.hold(ctx, j, held)
+	a.hold(ctx, j, held, a.pods.all(), heldShare)
 	close(open)
 	if stream != nil {
 		a.tell(stream, <-streamed)
@@ -218,18 +224,21 @@ func (a *Agent) joined(ctx context.Context, w io.Writer) error {
 	if out.err != nil {
 		return writeError{out.err}
 	}
-	a.mu.Lock()
-	a.refused += uint64(j.refused)
-	a.mu.Unlock()
+	a.refuse(j.refused)
 	before := j.refused
-	j.add(a.own())
+	j.add(a.own(), false)
 	if err := j.end(); err != nil {
 		return writeError{err}
 	}
-	a.mu.Lock()
-	a.refused += uint64(j.refused - before)
-	a.mu.Unlock()
+	a.refuse(j.refused - before)
 	return nil
+}
+
+// refuse counts series that were left out as another source has them.
+func (a *Agent) refuse(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refused += uint64(n)
 }
 
 // errWriter remembers that writing failed.
@@ -247,51 +256,86 @@ func (e *errWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// hold fetches sources at the same time and adds what they say, in their order. What
-// one said before it failed is a part that nobody should take for the whole, so it
-// is left out.
-func (a *Agent) hold(ctx context.Context, j *joiner, held []*source) {
-	if len(held) == 0 {
-		return
+// podShare is the share of the room for those pages of pods that are held beside other
+// sources: whoever may make a pod cannot take the room of these.
+const podShare = 0.5
+
+// hold fetches sources at the same time, and pages of pods some at a time, and adds
+// what they say, in their order. What one said before it failed is a part that nobody
+// should take for the whole, so it is left out. share is that of the time. The error is
+// the first in the order.
+func (a *Agent) hold(ctx context.Context, j *joiner, held, pods []*source, share float64) error {
+	if len(held)+len(pods) == 0 {
+		return nil
 	}
 	if end, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(float64(time.Until(end))*heldShare))
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(float64(time.Until(end))*share))
 		defer cancel()
 	}
-	budget := &budget{left: j.room()}
-	texts := make([]*bounded, len(held))
+	room := &budget{left: j.room()}
+	podRoom := room
+	if share < 1 {
+		podRoom = &budget{left: int(float64(room.left) * podShare), of: room}
+	}
+	texts := make(map[*source]*bounded, len(held)+len(pods))
+	for _, s := range held {
+		texts[s] = &bounded{budget: room}
+	}
+	for _, s := range pods {
+		texts[s] = &bounded{budget: podRoom}
+	}
+	fetch := func(s *source) {
+		t := texts[s]
+		err := s.fetch(ctx, t)
+		if t.full {
+			err = fmt.Errorf("%s: %w", s.URL, errTooMuch)
+			s.note(time.Now(), tooLarge, err)
+		}
+		if err != nil {
+			t.drop()
+		}
+		t.err = err
+		a.tell(s, err)
+	}
 	var all sync.WaitGroup
-	for i, s := range held {
-		texts[i] = &bounded{budget: budget}
-		all.Go(func() {
-			err := s.fetch(ctx, texts[i])
-			if texts[i].full {
-				err = fmt.Errorf("%s: %w", s.URL, errTooMuch)
-				s.note(time.Now(), tooLarge, err)
-			}
-			if err != nil {
-				texts[i].drop()
-			}
-			a.tell(s, err)
-		})
+	for _, s := range held {
+		all.Go(func() { fetch(s) })
+	}
+	if len(pods) > 0 {
+		turns := make(chan *source, len(pods))
+		for _, s := range inTurn(pods) {
+			turns <- s
+		}
+		close(turns)
+		for range min(len(pods), cap(a.pods.slots)) {
+			all.Go(func() {
+				for s := range turns {
+					fetch(s)
+				}
+			})
+		}
 	}
 	all.Wait()
-	for _, t := range texts {
-		j.add(t.Bytes())
+	var first error
+	for i, s := range slices.Concat(held, pods) {
+		j.add(texts[s].Bytes(), i >= len(held))
+		first = cmp.Or(first, texts[s].err)
 	}
+	return first
 }
 
-// budget is the memory that several texts share.
+// budget is the memory that several texts share; it may be a part of another.
 type budget struct {
 	mu   sync.Mutex
 	left int
+	of   *budget
 }
 
 func (b *budget) take(n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if n > b.left {
+	if n > b.left || b.of != nil && !b.of.take(n) {
 		return false
 	}
 	b.left -= n
@@ -303,6 +347,7 @@ type bounded struct {
 	bytes.Buffer
 	budget *budget
 	full   bool
+	err    error // of its source
 }
 
 // Write implements io.Writer.

@@ -1,11 +1,14 @@
 package proxyagent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,6 +35,10 @@ type Source struct {
 	URL   string   // of the page, for people
 	Extra []string // labels, names and values in turn, beside those of all sources
 	Rules containers.Rules
+	// Keep keeps what From has up to date; nil where there is nothing to keep.
+	Keep func(ctx context.Context)
+	// Own writes what From tells of itself; nil is nothing.
+	Own func(w *expo.Writer)
 	// Kubelet says that readiness waits for its first answer.
 	Kubelet bool
 	// Streamed says that it is the one source that is passed on as it is read where
@@ -42,21 +49,52 @@ type Source struct {
 // source is a Source with its filters.
 type source struct {
 	Source
-	limit int64
-	pods  containers.Pods
-	slots chan struct{}
+	limit   int64
+	timeout time.Duration // for one answer; 0 is that of the scrape
+	filters *pool
+	slots   chan struct{}
+	pod     *ofPod  // nil where it is none's
+	total   *source // also has the counts; nil is none
 
 	mu       sync.Mutex
-	idle     []*containers.Filter
-	origins  []string
+	about    *containers.PodLabels // of its pod
+	proxy    bool                  // it is a cadvisor-proxy itself
+	asked    []containers.Asked    // rules
 	counts   containers.Counts
 	fetches  uint64
 	failures [len(reasons)]uint64
-	asked    bool // once at least
+	heard    bool // it was asked once at least, and did or did not answer
 	up       bool // the last answer was whole
 	answered bool // one was
 	err      string
 	took     time.Duration
+
+	lastBytes uint64 // that were read of the last answer
+}
+
+// pool are the filters of one source, or of several with the same rules and labels,
+// that nobody uses.
+type pool struct {
+	make func() (*containers.Filter, error)
+	mu   sync.Mutex
+	idle []*containers.Filter
+}
+
+func (p *pool) take() (*containers.Filter, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.idle); n > 0 {
+		f := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		return f, nil
+	}
+	return p.make()
+}
+
+func (p *pool) give(f *containers.Filter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle = append(p.idle, f)
 }
 
 // filters is how many texts of a source are worked on at the same time: as many as
@@ -71,39 +109,60 @@ const (
 	tooLarge
 	unreadable
 	cut
+	misdescribed
 )
 
 var reasons = [...]string{
 	unreachable: "unreachable", refused: "refused", late: "timeout", tooLarge: "too_large", unreadable: "unreadable", cut: "truncated",
+	misdescribed: "annotations",
 }
 
 func newSource(s Source, pods containers.Pods, limit int64, labels []string) (*source, error) {
-	own := &source{Source: s, pods: pods, limit: limit, slots: make(chan struct{}, filters)}
+	own := &source{Source: s, limit: limit, slots: make(chan struct{}, filters)}
 	own.Extra = append(append([]string(nil), labels...), s.Extra...)
-	f, err := own.filter()
+	own.filters = &pool{make: func() (*containers.Filter, error) { return containers.NewFilter(s.Rules, pods, own.Extra...) }}
+	f, err := own.filters.take()
 	if err != nil {
 		return nil, err
 	}
-	own.origins = f.Origins()
-	own.counts.Dropped = make([]uint64, len(own.origins))
-	own.idle = append(own.idle, f)
+	own.count(f)
+	own.filters.give(f)
 	return own, nil
 }
 
-func (s *source) filter() (*containers.Filter, error) {
-	return containers.NewFilter(s.Rules, s.pods, s.Extra...)
+// count makes ready to count by the rules of a filter.
+func (s *source) count(f *containers.Filter) {
+	s.asked = f.Asked()
+	s.counts.ByRule = make([]containers.RuleCount, len(s.asked))
 }
 
-// take is a filter that nobody uses.
-func (s *source) take() (*containers.Filter, error) {
+// filter is a new one.
+func (s *source) filter() (*containers.Filter, error) {
+	f, err := s.filters.make()
+	if err == nil {
+		f.About(s.labels())
+	}
+	return f, err
+}
+
+// labels are those of its pod; nil is none.
+func (s *source) labels() *containers.PodLabels {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := len(s.idle); n > 0 {
-		f := s.idle[n-1]
-		s.idle = s.idle[:n-1]
-		return f, nil
-	}
-	return s.filter()
+	return s.about
+}
+
+func (s *source) setAbout(pod *containers.PodLabels) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.about = pod
+}
+
+// isProxy tells whether it said to be a cadvisor-proxy, whose series would come twice.
+func (s *source) isProxy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.proxy
 }
 
 // textFormat is the format that is asked for. That of an exporter which answers in
@@ -115,6 +174,9 @@ func (s *source) open(ctx context.Context) (*fetch.Answer, error) {
 	header := []string{"Accept", textFormat}
 	if end, ok := ctx.Deadline(); ok {
 		header = append(header, serve.ScrapeTimeoutHeader, strconv.FormatFloat(time.Until(end).Seconds(), 'f', 3, 64))
+	}
+	if s.pod != nil {
+		header = append(header, proxyHeader, "pods")
 	}
 	answer, err := s.From.Get(ctx, s.Page, header...)
 	if err != nil {
@@ -153,24 +215,39 @@ func (s *source) fetch(ctx context.Context, dst io.Writer) error {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
 	case <-ctx.Done():
-		return fmt.Errorf("%d scrapes of %s are worked on already: %w", filters, s.Name, ctx.Err())
+		err := fmt.Errorf("%d scrapes of %s are worked on already: %w", cap(s.slots), cmp.Or(s.total, s).Name, ctx.Err())
+		if s.pod != nil {
+			return s.done(ctx, began, err)
+		}
+		return err
+	}
+	if s.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.timeout)
+		defer cancel()
 	}
 	answer, err := s.open(ctx)
+	if status := new(fetch.StatusError); s.pod != nil && errors.As(err, &status) && status.Status == http.StatusLoopDetected {
+		s.mu.Lock()
+		s.proxy = true
+		s.mu.Unlock()
+		s.pod.all.again()
+		return nil
+	}
 	if err != nil {
 		return s.done(ctx, began, err)
 	}
 	defer answer.Close()
-	f, err := s.take()
+	f, err := s.filters.take()
 	if err != nil {
 		return err // seen when the first was made
 	}
+	f.About(s.labels())
 	before := f.Counts
-	before.Dropped = append([]uint64(nil), f.Dropped...)
+	before.ByRule = slices.Clone(f.ByRule)
 	err = f.Copy(writer{dst}, answer, expo.Text, s.limit)
-	s.mu.Lock()
-	s.idle = append(s.idle, f)
 	s.add(before, f.Counts)
-	s.mu.Unlock()
+	s.filters.give(f)
 	if err != nil && ctx.Err() == nil && !errors.As(err, new(writeError)) {
 		err = fmt.Errorf("%s: %w", s.URL, err)
 	}
@@ -179,6 +256,12 @@ func (s *source) fetch(ctx context.Context, dst io.Writer) error {
 
 // add adds what a filter has counted since.
 func (s *source) add(before, after containers.Counts) {
+	if s.total != nil {
+		s.total.add(before, after)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lastBytes = after.BytesIn - before.BytesIn
 	c := &s.counts
 	c.SeriesIn += after.SeriesIn - before.SeriesIn
 	c.SeriesOut += after.SeriesOut - before.SeriesOut
@@ -187,8 +270,9 @@ func (s *source) add(before, after containers.Counts) {
 	c.Stale += after.Stale - before.Stale
 	c.PodUnknown += after.PodUnknown - before.PodUnknown
 	c.Clashes += after.Clashes - before.Clashes
-	for i := range c.Dropped {
-		c.Dropped[i] += after.Dropped[i] - before.Dropped[i]
+	for i := range c.ByRule { // a page of a pod has none of its own
+		c.ByRule[i].Series += after.ByRule[i].Series - before.ByRule[i].Series
+		c.ByRule[i].Bytes += after.ByRule[i].Bytes - before.ByRule[i].Bytes
 	}
 }
 
@@ -207,16 +291,26 @@ func (s *source) done(ctx context.Context, began time.Time, err error) error {
 }
 
 func (s *source) note(began time.Time, reason int, err error) {
+	if s.total != nil {
+		s.total.tally(reason, err)
+	}
+	s.tally(reason, err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fetches++
-	s.asked, s.up, s.took, s.err = true, err == nil, time.Since(began), ""
+	s.heard, s.up, s.took, s.err = true, err == nil, time.Since(began), ""
 	if err != nil {
-		s.failures[reason]++
 		s.err = words.OneLine(err)
 		return
 	}
 	s.answered = true
+}
+
+func (s *source) tally(reason int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fetches++; err != nil {
+		s.failures[reason]++
+	}
 }
 
 func reasonOf(err error) int {
@@ -230,6 +324,8 @@ func reasonOf(err error) int {
 		return tooLarge
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return cut
+	case errors.Is(err, errAnnotations):
+		return misdescribed
 	case errors.As(err, &op):
 		return unreachable
 	case errors.As(err, &network) && network.Timeout():
@@ -241,8 +337,8 @@ func reasonOf(err error) int {
 }
 
 // state is how it goes with a source.
-func (s *source) state() (asked, up, answered bool, problem string) {
+func (s *source) state() (heard, up, answered bool, problem string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.asked, s.up, s.answered, s.err
+	return s.heard, s.up, s.answered, s.err
 }

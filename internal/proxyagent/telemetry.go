@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/common/version"
 
+	"watchpost/internal/containers"
 	"watchpost/internal/expo"
 )
 
@@ -23,11 +24,18 @@ var (
 	bytesIn        = expo.Counter("watchpost_proxy_bytes_in_total", "Bytes of text read from a source.", "source")
 	bytesOut       = expo.Counter("watchpost_proxy_bytes_out_total", "Bytes of text of a source that were passed on.", "source")
 	seriesDropped  = expo.Counter("watchpost_proxy_series_dropped_total", "Series of a source that a rule dropped.", "source", "rule")
+	bytesDropped   = expo.Counter("watchpost_proxy_bytes_dropped_total", "Bytes of text of a source that a rule dropped, as they were read.", "source", "rule")
+	seriesKept     = expo.Counter("watchpost_proxy_series_kept_total", "Series of a source that a rule kept, whatever comes after it.", "source", "rule")
+	bytesKept      = expo.Counter("watchpost_proxy_bytes_kept_total", "Bytes of text of a source that a rule kept, as they were read.", "source", "rule")
 	seriesStale    = expo.Counter("watchpost_proxy_series_stale_total", "Series left out because their timestamp was too old.", "source")
 	seriesUnknown  = expo.Counter("watchpost_proxy_series_pod_unknown_total", "Series that name a pod which is not known.", "source")
 	seriesClashed  = expo.Counter("watchpost_proxy_series_clashes_total", "Series left out because label rules made them equal to another.", "source")
 	joinRefused    = expo.Counter("watchpost_proxy_join_refused_total", "Series left out where all sources are joined: another source had them, or their family with another type.")
 	scrapesTotal   = expo.Counter("watchpost_proxy_scrapes_total", "Requests for metrics, by path and HTTP status; aborted is one that was not sent whole.", "path", "code")
+	podPages       = expo.Gauge("watchpost_proxy_pod_sources", "Pages of pods that ask to be scraped, those that are asked.")
+	podPagesLeft   = expo.Gauge("watchpost_proxy_pod_sources_left_out", "Pages of pods that ask to be scraped, beyond as many as are asked.")
+	podUp          = expo.Gauge("watchpost_proxy_pod_source_up", "Whether the last answer of a pod that asks to be scraped came whole; absent before the first.", "namespace", "pod", "pod_ip", "upstream")
+	podSeconds     = expo.Gauge("watchpost_proxy_pod_source_last_duration_seconds", "How long that answer took, with passing it on.", "namespace", "pod", "pod_ip", "upstream")
 	podsKnown      = expo.Gauge("watchpost_proxy_pods", "Pods of this node that are known, with those that are gone for a short time.")
 	podsCurrent    = expo.Gauge("watchpost_proxy_pods_up", "Whether the pods are as the API server or the kubelet has them.")
 	podEvents      = expo.Counter("watchpost_proxy_pod_events_total", "Changes of pods that were told.")
@@ -39,26 +47,34 @@ func (a *Agent) own() []byte {
 	w.Reset(expo.Text)
 	w.SetConstLabels(a.labels)
 	w.Sample(buildInfo, 1, version.GetRevision(), version.Version)
+	pages := a.pods.all()
+	counted := a.sources
+	if a.pods != nil {
+		counted = append(slices.Clip(counted), a.pods.total)
+	}
 	each := func(write func(*source)) {
-		for _, s := range a.sources {
+		for _, s := range counted {
 			s.mu.Lock()
 			write(s)
 			s.mu.Unlock()
 		}
 	}
 	each(func(s *source) {
-		if s.asked {
+		if s.heard {
 			w.Sample(sourceUp, number(s.up), s.Name)
 		}
 	})
 	each(func(s *source) {
-		if s.asked {
+		if s.heard {
 			w.Sample(sourceSeconds, s.took.Round(time.Microsecond).Seconds(), s.Name)
 		}
 	})
 	each(func(s *source) { w.Uint(sourceFetches, s.fetches, s.Name) })
 	each(func(s *source) {
 		for i, n := range s.failures {
+			if i == misdescribed && s.Name != podSource {
+				continue // others have no annotations
+			}
 			w.Uint(sourceFailures, n, s.Name, reasons[i])
 		}
 	})
@@ -76,13 +92,49 @@ func (a *Agent) own() []byte {
 	} {
 		each(func(s *source) { w.Uint(c.family, c.value(s), s.Name) })
 	}
-	each(func(s *source) {
-		for i, n := range s.counts.Dropped {
-			if slices.Index(s.origins, s.origins[i]) == i { // the same rule given twice never fits
-				w.Uint(seriesDropped, n, s.Name, s.origins[i])
+	for _, c := range []struct {
+		family *expo.Family
+		keep   bool
+		value  func(containers.RuleCount) uint64
+	}{
+		{seriesDropped, false, func(c containers.RuleCount) uint64 { return c.Series }},
+		{bytesDropped, false, func(c containers.RuleCount) uint64 { return c.Bytes }},
+		{seriesKept, true, func(c containers.RuleCount) uint64 { return c.Series }},
+		{bytesKept, true, func(c containers.RuleCount) uint64 { return c.Bytes }},
+	} {
+		each(func(s *source) {
+			for i, rule := range s.asked {
+				if rule.Keep == c.keep && slices.Index(s.asked, rule) == i { // the same rule given twice never fits
+					w.Uint(c.family, c.value(s.counts.ByRule[i]), s.Name, rule.Origin)
+				}
 			}
+		})
+	}
+	if a.pods != nil {
+		n, left := a.pods.counted()
+		w.Sample(podPages, float64(n))
+		w.Sample(podPagesLeft, float64(left))
+	}
+	for _, c := range []struct {
+		family *expo.Family
+		value  func(*source) float64
+	}{
+		{podUp, func(s *source) float64 { return number(s.up) }},
+		{podSeconds, func(s *source) float64 { return s.took.Round(time.Microsecond).Seconds() }},
+	} {
+		for _, s := range pages {
+			s.mu.Lock()
+			if s.heard {
+				w.Sample(c.family, c.value(s), s.pod.namespace, s.pod.pod, s.pod.page.ip, s.pod.portTag)
+			}
+			s.mu.Unlock()
 		}
-	})
+	}
+	for _, s := range a.sources {
+		if s.Own != nil {
+			s.Own(&w)
+		}
+	}
 	a.mu.Lock()
 	w.Uint(joinRefused, a.refused)
 	for _, key := range slices.Sorted(maps.Keys(a.scrapes)) {
