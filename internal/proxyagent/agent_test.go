@@ -234,7 +234,7 @@ func TestFailures(t *testing.T) {
 			k.Text("/metrics/resource", "# TYPE y gauge\ny 1\n")
 			p := start(t, k, "cadvisor,resource", func(c *Config, _ *kubelet.Client) { c.Limit, c.Ceiling = 1<<20, time.Minute })
 			header := []string{serve.ScrapeTimeoutHeader, "60"}
-			if name == "slow" {
+			if c.reason == "timeout" {
 				header[1] = "1"
 			}
 			status, text, err := p.get(t, "/metrics/cadvisor", header...)
