@@ -21,6 +21,9 @@ import (
 type Source struct {
 	File string // path of a prometheus.yml; "" for Text
 	Text []byte // used without a file: the program's own default
+
+	Labels map[string]string // external labels, which count before those of the file
+	Shard  Shard             // part of the targets
 }
 
 // String names the source for people.
@@ -65,6 +68,10 @@ func (s Source) load(p parser.Parser, log *slog.Logger) (*config.Config, error) 
 		if _, errs := rulefmt.ParseFile(f, false, c.GlobalConfig.MetricNameValidationScheme, p, log); len(errs) > 0 {
 			return nil, explainIn(f, errs[0])
 		}
+	}
+	withLabels(c, s.Labels)
+	if err := s.Shard.divide(c); err != nil {
+		return nil, explainIn(s.String(), err)
 	}
 	return c, nil
 }

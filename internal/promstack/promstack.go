@@ -73,6 +73,7 @@ type Engine struct {
 
 	gate    gate
 	reloads reloads
+	shard   currentShard
 	first   *config.Config // checked by New, for what parts take when they are made; nil once they are
 }
 
@@ -240,7 +241,7 @@ func (e *Engine) Ready() error {
 
 // load reads the configuration anew, with warnings to the log.
 func (e *Engine) load() (*config.Config, error) {
-	c, err := e.cfg.Source.load(e.parser, e.log)
+	c, err := e.source().load(e.parser, e.log)
 	if err != nil {
 		return nil, err
 	}
