@@ -63,6 +63,7 @@ type flags struct {
 	flushDeadline                           model.Duration
 	readSamples, readConcurrency, readFrame *int
 
+	agent       agentFlags
 	cluster     clusterFlags
 	shard       shardFlags
 	extraLabels *[]string
@@ -96,6 +97,7 @@ func newFlags() *flags {
 	f.shard.declare(app)
 	f.extraLabels = app.Flag("external-label", "Label NAME=VALUE of all that leaves the collector by remote write, federation and alerts, as external_labels in the file, before which it counts: replica=a tells one of a pair. Repeatable.").PlaceHolder("NAME=VALUE").Strings()
 	f.storageFlags()
+	f.agentFlags()
 	f.webFlags()
 	f.queryFlags()
 	f.features = app.Flag("enable-feature", "Experimental features of Prometheus, separated by commas: "+strings.Join(featureNames(), ", ")+". Repeatable.").Strings()
@@ -321,9 +323,12 @@ func (f *flags) engine(external *url.URL, log *slog.Logger) (promstack.Config, e
 		DiscoveryInterval: time.Duration(f.discoveryInterval),
 		Log:               log,
 	}
+	var err error
+	if c.Agent, err = f.agentConfig(); err != nil {
+		return c, err
+	}
 	c.API.ListenAddress, _ = localTarget(f.app.Server(log).Addresses)
 	if *f.origins != "" {
-		var err error
 		if c.API.Origins, err = regexp.Compile("^(?:" + *f.origins + ")$"); err != nil {
 			return c, fmt.Errorf("--web.cors.origin: %w", err)
 		}

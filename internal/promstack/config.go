@@ -24,6 +24,7 @@ type Source struct {
 
 	Labels map[string]string // external labels, which count before those of the file
 	Shard  Shard             // part of the targets
+	agent  bool              // nothing is kept that could be asked
 }
 
 // String names the source for people.
@@ -67,6 +68,11 @@ func (s Source) load(p parser.Parser, log *slog.Logger) (*config.Config, error) 
 	for _, f := range files {
 		if _, errs := rulefmt.ParseFile(f, false, c.GlobalConfig.MetricNameValidationScheme, p, log); len(errs) > 0 {
 			return nil, explainIn(f, errs[0])
+		}
+	}
+	if s.agent {
+		if err := forwardOnly(c); err != nil {
+			return nil, explainIn(s.String(), err)
 		}
 	}
 	withLabels(c, s.Labels)

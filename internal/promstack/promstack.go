@@ -31,6 +31,7 @@ type Config struct {
 	Source Source
 
 	Storage StorageConfig
+	Agent   AgentConfig // instead of Storage, where it is enabled
 	Query   QueryConfig
 	Alerts  AlertsConfig
 	Remote  RemoteConfig
@@ -123,6 +124,8 @@ func (c *Config) setDefaults() {
 		c.Tune = func(int, string) {}
 	}
 	c.Storage.setDefaults()
+	c.Agent.setDefaults()
+	c.Source.agent = c.Agent.Enabled
 	c.Query.setDefaults()
 	c.Alerts.setDefaults()
 	orDuration(&c.Remote.FlushDeadline, time.Minute)
@@ -151,6 +154,9 @@ func orInt(n *int, def int) {
 // returns at once and leaves the replay to the end of the process, which costs
 // no data.
 func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
+	if e.cfg.Agent.Enabled {
+		return e.runAgent(ctx, ready)
+	}
 	if err := e.tune(e.first); err != nil { // before the replay, which allocates most
 		return err
 	}
@@ -178,11 +184,13 @@ func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
 	}
 	alerts := e.newNotifier(late)
 	rules := e.newRules(late, stores, queries, alerts)
-	scrapes, err := e.newScrapes(late, stores)
+	scrapes, err := e.newScrapes(late, stores, &stores.scraping)
 	if err != nil {
 		return err
 	}
-	api := e.newAPI(stores, queries, scrapes, rules, alerts)
+	api := e.newAPI(apiParts{queries.Engine, stores.all, stores.local, stores.local, e.cfg.Storage.Dir, scrapes, rules, alerts})
+	federate := federation{stores.local, e.parser, e.cfg.Query.Lookback,
+		func() *config.Config { return e.reloads.current.Load() }, e.log.With("component", "federation")}
 
 	err = e.reloads.begin(e.load,
 		applier{"storage", stores.applyLocal},
@@ -214,7 +222,7 @@ func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
 	work.Go(func() { managers.Run() })
 	defer endDiscovery()
 
-	e.gate.open(late, api)
+	e.gate.open(late, served{api, federate.handler()})
 	ready()
 	<-ctx.Done()
 

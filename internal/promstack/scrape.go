@@ -17,20 +17,20 @@ import (
 	"github.com/prometheus/prometheus/util/logging"
 )
 
-// newScrapes makes the manager of all scrape jobs; the end of late cuts their
-// connections.
-func (e *Engine) newScrapes(late context.Context, s *stores) (*scrape.Manager, error) {
+// newScrapes makes the manager of all scrape jobs, whose samples go to store; the end
+// of late cuts their connections.
+func (e *Engine) newScrapes(late context.Context, store storage.AppendableV2, s *scraping) (*scrape.Manager, error) {
 	m, err := scrape.NewManager(&scrape.Options{
 		DiscoveryReloadInterval: model.Duration(e.cfg.DiscoveryInterval),
 		// The first scrape need not wait for the first tick of that interval.
 		DiscoveryReloadOnStartup: true,
 		HTTPClientOptions:        []commonconfig.HTTPClientOption{commonconfig.WithDialContextFunc(cutDialer(late))},
 		FeatureRegistry:          e.known,
-	}, e.log.With("component", "scrape"), logging.NewJSONFileLogger, nil, cutAppendable{s, late}, e.reg)
+	}, e.log.With("component", "scrape"), logging.NewJSONFileLogger, nil, cutAppendable{store, late}, e.reg)
 	if err != nil {
 		return nil, fmt.Errorf("scrape: %w", err)
 	}
-	s.scrapes.Store(m)
+	s.manager.Store(m)
 	return m, nil
 }
 
