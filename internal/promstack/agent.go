@@ -118,7 +118,7 @@ func (e *Engine) runAgent(ctx context.Context, ready func()) (err error) {
 	if err != nil {
 		return err
 	}
-	scrapes, err := e.newScrapes(late, store, &store.scraping)
+	scrapes, err := e.newScrapes(late, store, &store.scraping, func(error) {})
 	if err != nil {
 		return err
 	}

@@ -173,6 +173,10 @@ func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
 
 	stores := e.newStores(db)
 	defer func() { err = errors.Join(err, stores.close()) }()
+	room := newReserve(e.cfg.Storage.Dir, e.log.With("component", "reserve"), e.notes, e.reg, func() error {
+		_, err := db.Head().ChunkSnapshot()
+		return err
+	})
 	queries, err := e.newQueries()
 	if err != nil {
 		return err
@@ -184,7 +188,7 @@ func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
 	}
 	alerts := e.newNotifier(late)
 	rules := e.newRules(late, stores, queries, alerts)
-	scrapes, err := e.newScrapes(late, stores, &stores.scraping)
+	scrapes, err := e.newScrapes(late, stores, &stores.scraping, room.failed)
 	if err != nil {
 		return err
 	}
@@ -220,6 +224,7 @@ func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
 	defer rules.Stop()
 	work.Go(func() { targets.Run() })
 	work.Go(func() { managers.Run() })
+	work.Go(func() { room.run(discover) })
 	defer endDiscovery()
 
 	e.gate.open(late, served{api, federate.handler()})
