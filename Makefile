@@ -10,7 +10,7 @@ DATA     ?= data
 FIXED    := ^(\# (HELP|TYPE) )?(node_(memory|netstat|entropy|wifi_station_(receive|transmit)_bits)_|cadvisor_version_info|container_cpu_load)
 
 .DEFAULT_GOAL := all
-.PHONY: all build run test control-plane check bench bench-peers bench-proxy bench-containers bench-state golden e2e image web clean
+.PHONY: all build run test control-plane check bench bench-peers bench-proxy bench-containers bench-state golden e2e prometheus image web clean
 
 all: check test
 
@@ -68,9 +68,15 @@ bench-state: build control-plane ## state-agent beside kube-state-metrics on a l
 golden: ## refresh every expected output, then read the diff
 	go test ./cmd/node-agent ./cmd/cadvisor-proxy ./collectors ./kube -run 'Golden|Docs' -update
 
+# The collector beside Prometheus: WATCHPOST_PROMETHEUS=$PWD/bin/prometheus after `make prometheus`; killed more often: WATCHPOST_KILLS=20;
+# with a real Alertmanager where one is installed (Debian: prometheus-alertmanager), or WATCHPOST_ALERTMANAGER=binary.
 # Longer, for state-agent and cadvisor-proxy: WATCHPOST_CHURN=10m, for cadvisor-proxy WATCHPOST_PROMTOOL=110; for state-agent WATCHPOST_CUT=1m WATCHPOST_UPDATES=1000000, and WATCHPOST_KSM=kube-state-metrics to compare with.
 e2e: build ## the real programs, started and asked
 	go test -tags e2e -count 1 -timeout 20m ./test/e2e/...
+
+prometheus: ## Prometheus and promtool into bin/, for the tests that compare with them
+	@mkdir -p bin
+	cd bench/peers/prometheus && go build -o ../../../bin/ github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus/cmd/promtool
 
 image: ## one small image for each program
 	for p in $(PROGRAMS); do docker build --target $$p -t watchpost/$$p:$(VERSION) . || exit 1; done

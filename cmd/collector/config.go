@@ -20,17 +20,17 @@ global:
 scrape_configs:
 `
 
-// builtIn is the configuration without --config.file: this program and the
-// node-agent of this host. The label instance stays localhost:port, as everyone
-// knows it from Prometheus; who brings several hosts to one place tells them
-// apart with external_labels in a file.
+// builtIn is the configuration without --config.file: of the cluster that this
+// program is in, or of this program and the node-agent of this host. The label
+// instance of a host stays localhost:port, as everyone knows it from Prometheus; who
+// brings several hosts to one place tells them apart with --external-label or in a
+// file.
 func builtIn(o options) ([]byte, error) {
 	tls, err := serve.UsesTLS(o.web.WebConfigFile)
 	if err != nil {
 		return nil, fmt.Errorf("--web.config.file %s: %w", o.web.WebConfigFile, err)
 	}
 	var b strings.Builder
-	b.WriteString(builtInHead)
 	job := func(about, name, target, path string, tls bool) {
 		fmt.Fprintf(&b, "  # %s\n  - job_name: %s\n", about, name)
 		if path != "/metrics" {
@@ -42,8 +42,20 @@ func builtIn(o options) ([]byte, error) {
 		}
 		fmt.Fprintf(&b, "    static_configs:\n      - targets: [%q]\n", target)
 	}
-	if target, ok := localTarget(o.web.Addresses); ok {
-		job("This program.", "collector", target, o.prefix+"/metrics", tls)
+	own, ownOK := localTarget(o.web.Addresses)
+	if o.cluster != nil {
+		if ownOK {
+			job("This program. Each shard asks itself.", "collector", own, o.prefix+"/metrics", tls)
+			fmt.Fprintf(&b, "        labels: {instance: %q, %s: \"true\"}\n", o.hostname, promstack.UnshardedLabel)
+			if o.cluster.name != "" {
+				b.WriteString("    relabel_configs:\n" + set("cluster", o.cluster.name))
+			}
+		}
+		return []byte(o.cluster.text(b.String())), nil
+	}
+	b.WriteString(builtInHead)
+	if ownOK {
+		job("This program.", "collector", own, o.prefix+"/metrics", tls)
 	}
 	if o.node == nil {
 		job("The node-agent of this host, where one runs.", "node", "localhost:9100", "/metrics", false)
@@ -79,12 +91,12 @@ func checkConfig(out io.Writer, file string, q promstack.QueryConfig) error {
 	return err
 }
 
-// printConfig prints what would run: the built-in text as it is, a file with all
-// defaults filled in and secrets left out.
+// printConfig prints what would run: the built-in text as it is; a file, or what flags
+// add to, with all defaults filled in and secrets left out.
 func printConfig(out io.Writer, o options) error {
 	source := o.engine.Source
 	text := string(source.Text)
-	if source.File != "" {
+	if source.File != "" || source.Shard.Total > 1 || len(source.Labels) > 0 {
 		sum, err := source.Check(o.engine.Query)
 		if err != nil {
 			return cli.Usage(err)

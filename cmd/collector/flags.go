@@ -63,6 +63,11 @@ type flags struct {
 	flushDeadline                           model.Duration
 	readSamples, readConcurrency, readFrame *int
 
+	agent       agentFlags
+	cluster     clusterFlags
+	shard       shardFlags
+	extraLabels *[]string
+
 	discoveryInterval model.Duration
 	features          *[]string
 	autoMemory        *bool
@@ -88,7 +93,11 @@ func newFlags() *flags {
 	app.Flag("path.procfs", "Where procfs is mounted, for --standalone.").Default(f.host.Proc).StringVar(&f.host.Proc)
 	app.Flag("path.sysfs", "Where sysfs is mounted, for --standalone.").Default(f.host.Sys).StringVar(&f.host.Sys)
 	app.Flag("path.rootfs", "Where the host's root file system is mounted, for --standalone.").Default(f.host.Root).StringVar(&f.host.Root)
+	f.cluster.declare(app)
+	f.shard.declare(app)
+	f.extraLabels = app.Flag("external-label", "Label NAME=VALUE of all that leaves the collector by remote write, federation and alerts, as external_labels in the file, before which it counts: replica=a tells one of a pair. Repeatable.").PlaceHolder("NAME=VALUE").Strings()
 	f.storageFlags()
+	f.agentFlags()
 	f.webFlags()
 	f.queryFlags()
 	f.features = app.Flag("enable-feature", "Experimental features of Prometheus, separated by commas: "+strings.Join(featureNames(), ", ")+". Repeatable.").Strings()
@@ -163,6 +172,10 @@ type options struct {
 	reloadEach  time.Duration // how often to look for changed files; 0 is never
 	memoryShare float64       // of the memory limit; 0 is to leave it alone
 	node        *nodeOptions
+	cluster     *cluster // of the built-in configuration; nil on a host
+	hostname    string   // of this machine or pod
+	pod         string   // whose StatefulSet says which shard this is; "" is none
+	namespace   string   // of the pod
 }
 
 // nodeOptions are for the node-agent in this process.
@@ -219,12 +232,49 @@ func (f *flags) options(log *slog.Logger) (options, error) {
 	if o.engine, err = f.engine(external, log); err != nil {
 		return options{}, err
 	}
-	text, err := builtIn(o)
-	if err != nil {
+	if err := f.source(&o); err != nil {
 		return options{}, err
 	}
-	o.engine.Source = promstack.Source{File: *f.configFile, Text: text}
 	return o, nil
+}
+
+// source says which configuration runs, and what is added to it.
+func (f *flags) source(o *options) (err error) {
+	if o.hostname, err = os.Hostname(); err != nil {
+		return err
+	}
+	c, err := f.cluster.options()
+	if err != nil {
+		return err
+	}
+	if inCluster() && o.node == nil {
+		o.cluster = &c
+	}
+	text, err := builtIn(*o)
+	if err != nil {
+		return err
+	}
+	o.engine.Source = promstack.Source{File: *f.configFile, Text: text}
+	if o.engine.Source.Labels, err = parseLabels(*f.extraLabels); err != nil {
+		return err
+	}
+	return f.shard.apply(o)
+}
+
+// parseLabels reads NAME=VALUE.
+func parseLabels(items []string) (map[string]string, error) {
+	labels := make(map[string]string)
+	for _, item := range items {
+		name, value, found := strings.Cut(item, "=")
+		if !found || !model.LegacyValidation.IsValidLabelName(name) || strings.HasPrefix(name, "__") {
+			return nil, fmt.Errorf("--external-label %q: want NAME=VALUE", item)
+		}
+		if _, twice := labels[name]; twice {
+			return nil, fmt.Errorf("--external-label %q: the label %s is given twice", item, name)
+		}
+		labels[name] = value
+	}
+	return labels, nil
 }
 
 // engine is the part of the engine.
@@ -273,9 +323,12 @@ func (f *flags) engine(external *url.URL, log *slog.Logger) (promstack.Config, e
 		DiscoveryInterval: time.Duration(f.discoveryInterval),
 		Log:               log,
 	}
+	var err error
+	if c.Agent, err = f.agentConfig(); err != nil {
+		return c, err
+	}
 	c.API.ListenAddress, _ = localTarget(f.app.Server(log).Addresses)
 	if *f.origins != "" {
-		var err error
 		if c.API.Origins, err = regexp.Compile("^(?:" + *f.origins + ")$"); err != nil {
 			return c, fmt.Errorf("--web.cors.origin: %w", err)
 		}

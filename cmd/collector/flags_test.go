@@ -67,10 +67,32 @@ func TestWrongFlags(t *testing.T) {
 		"--web.cors.origin=(":                   "--web.cors.origin: error parsing regexp",
 		"--enable-feature=telepathy":            `--enable-feature "telepathy" is unknown; there are exemplar-storage,`,
 		"--web.config.file=/no/such/file":       "--web.config.file /no/such/file: open /no/such/file: no such file or directory",
+		"--agent":                               "--agent needs --config.file",
+		"--storage.agent.path=a":                "--storage.agent.path needs --agent",
+		"--storage.agent.wal-segment-size=1MB":  "--storage.agent.wal-segment-size needs --agent",
 		"--storage.tsdb.wal-compression-type=x": "enum value must be one of snappy,zstd, got 'x'",
 	} {
 		if _, err := parse(t, arg); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", arg, err, want)
 		}
+	}
+}
+
+func TestAgentFlags(t *testing.T) {
+	o, err := parse(t, "--agent", "--config.file=x", "--storage.agent.path=/a", "--storage.agent.retention.max-time=1d", "--no-storage.agent.wal-compression", "--storage.remote.flush-deadline=1s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := o.engine.Agent; !a.Enabled || a.Dir != "/a" || a.MaxAge != 24*time.Hour || a.MinAge != 5*time.Minute || a.WALCompression != "none" {
+		t.Errorf("%+v", a)
+	}
+	for _, wrong := range []string{"--storage.tsdb.path=a", "--query.timeout=1s", "--rules.alert.resend-delay=1s", "--alertmanager.notification-queue-capacity=7", "--storage.remote.read-sample-limit=1"} {
+		name, _, _ := strings.Cut(wrong, "=")
+		if _, err := parse(t, "--agent", "--config.file=x", wrong); err == nil || !strings.HasPrefix(err.Error(), name+" does not go with --agent") {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+	if _, err := parse(t, "--agent", "--config.file=x", "--storage.agent.wal-segment-size=1MB"); err == nil {
+		t.Error("a segment of 1 MB is taken")
 	}
 }

@@ -62,6 +62,13 @@ func collect(ctx context.Context, args []string) error {
 	for _, s := range servers {
 		tasks = append(tasks, s.server.Task())
 	}
+	if o.pod != "" {
+		shard, err := o.shardTask(engine, log)
+		if err != nil {
+			return err
+		}
+		tasks = append(tasks, shard)
+	}
 	tasks = append(tasks, o.reload(engine, log), o.engineTask(engine), announce(log, servers), endOn(quit))
 	return run.Run(ctx, log, tasks...)
 }

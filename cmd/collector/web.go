@@ -117,6 +117,7 @@ func (o options) routes(s *serve.Server, engine *promstack.Engine, own *promethe
 		MaxRequestsInFlight: maxScrapes,
 		EnableOpenMetrics:   true,
 	})))
+	s.Handle("GET "+p+"/federate", engine.Federate())
 	api := http.StripPrefix(p+"/api/v1", engine.Handler())
 	s.Handle(p+"/api/v1/", api)
 	s.Handle(p+"/api/v1/admin/", sameSite(api))

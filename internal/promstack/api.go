@@ -21,8 +21,10 @@ import (
 	"github.com/prometheus/common/route"
 	"github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/notifier"
+	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/rules"
 	"github.com/prometheus/prometheus/scrape"
+	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/features"
 	"github.com/prometheus/prometheus/util/httputil"
 	apiv1 "github.com/prometheus/prometheus/web/api/v1"
@@ -67,7 +69,7 @@ func (c *APIConfig) setDefaults() {
 // (/status/walreplay).
 func (e *Engine) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", &e.gate)
+	mux.Handle("/", e.gate.through(func(s served) http.Handler { return s.api }))
 	mux.HandleFunc("GET /status/walreplay", e.serveReplay)
 	mux.HandleFunc("GET /openapi.yaml", e.serveOpenAPI)
 	return mux
@@ -100,28 +102,41 @@ func (e *Engine) serveReplay(w http.ResponseWriter, _ *http.Request) {
 	}{"success", progress{s.Min, s.Max, s.Current}})
 }
 
+// apiParts are those parts of the engine that the API asks. In agent mode all but
+// store, dir and scrapes are nil, and are not asked.
+type apiParts struct {
+	queries   promql.QueryEngine
+	store     storage.Storage // asked, and given what is received
+	exemplars storage.ExemplarQueryable
+	db        apiv1.TSDBAdminStats
+	dir       string
+	scrapes   *scrape.Manager
+	rules     *rules.Manager
+	alerts    *notifier.Manager
+}
+
 // newAPI builds the API on the parts of the engine.
-func (e *Engine) newAPI(s *stores, q *queries, m *scrape.Manager, r *rules.Manager, n *notifier.Manager) http.Handler {
+func (e *Engine) newAPI(p apiParts) http.Handler {
 	c := &e.cfg.API
 	version := engineVersion()
 	api := apiv1.NewAPI(
-		q.Engine, s.all,
-		s.all, s.all, // where received samples go
-		s.local, // exemplars
-		func(context.Context) apiv1.ScrapePoolsRetriever { return m },
-		func(context.Context) apiv1.TargetRetriever { return m },
-		func(context.Context) apiv1.AlertmanagerRetriever { return n },
+		p.queries, p.store,
+		p.store, p.store,
+		p.exemplars,
+		func(context.Context) apiv1.ScrapePoolsRetriever { return p.scrapes },
+		func(context.Context) apiv1.TargetRetriever { return p.scrapes },
+		func(context.Context) apiv1.AlertmanagerRetriever { return p.alerts },
 		func() config.Config { return *e.reloads.current.Load() },
 		c.Flags,
 		apiv1.GlobalURLOptions{ListenAddress: c.ListenAddress, Host: c.ExternalURL.Host, Scheme: c.ExternalURL.Scheme},
 		func(f http.HandlerFunc) http.HandlerFunc { return f }, // the gate has asked already
-		s.local, e.cfg.Storage.Dir,
+		p.db, p.dir,
 		c.Admin,
 		false, 0, // experimental search
 		e.log.With("component", "api"),
-		func(context.Context) apiv1.RulesRetriever { return r },
+		func(context.Context) apiv1.RulesRetriever { return p.rules },
 		c.ReadSampleLimit, c.ReadConcurrency, c.ReadFrameBytes,
-		false, // agent mode
+		e.cfg.Agent.Enabled,
 		c.Origins,
 		e.runtimeInfo(time.Now()),
 		&version,
@@ -140,6 +155,8 @@ func (e *Engine) newAPI(s *stores, q *queries, m *scrape.Manager, r *rules.Manag
 		apiv1.OpenAPIOptions{IncludePaths: []string{"none"}},
 		e.parser,
 	)
+	e.known.Set(features.Prometheus, "agent_mode", e.cfg.Agent.Enabled)
+	e.known.Set(features.Prometheus, "server_mode", !e.cfg.Agent.Enabled)
 	e.known.Set(features.API, "admin", c.Admin)
 	e.known.Set(features.API, "remote_write_receiver", c.RemoteWriteReceiver)
 	e.known.Set(features.API, "otlp_write_receiver", c.OTLPReceiver)
@@ -227,6 +244,9 @@ func (e *Engine) runtimeInfo(birth time.Time) func() (apiv1.RuntimeInfo, error) 
 
 // retentionText is the retention in force, such as "15d or 512MiB".
 func (e *Engine) retentionText() string {
+	if e.cfg.Agent.Enabled {
+		return ""
+	}
 	r := e.reloads.current.Load().StorageConfig.TSDBConfig.Retention
 	var limits []string
 	if r.Time != 0 {

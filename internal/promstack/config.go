@@ -21,6 +21,10 @@ import (
 type Source struct {
 	File string // path of a prometheus.yml; "" for Text
 	Text []byte // used without a file: the program's own default
+
+	Labels map[string]string // external labels, which count before those of the file
+	Shard  Shard             // part of the targets
+	agent  bool              // nothing is kept that could be asked
 }
 
 // String names the source for people.
@@ -65,6 +69,15 @@ func (s Source) load(p parser.Parser, log *slog.Logger) (*config.Config, error) 
 		if _, errs := rulefmt.ParseFile(f, false, c.GlobalConfig.MetricNameValidationScheme, p, log); len(errs) > 0 {
 			return nil, explainIn(f, errs[0])
 		}
+	}
+	if s.agent {
+		if err := forwardOnly(c); err != nil {
+			return nil, explainIn(s.String(), err)
+		}
+	}
+	withLabels(c, s.Labels)
+	if err := s.Shard.divide(c); err != nil {
+		return nil, explainIn(s.String(), err)
 	}
 	return c, nil
 }

@@ -26,15 +26,18 @@ type gate struct {
 	mu     sync.Mutex
 	state  gateState
 	late   context.Context // its end cuts requests off
-	api    http.Handler
+	served served
 	inside sync.WaitGroup
 }
 
-// open lets requests through to api until late ends.
-func (g *gate) open(late context.Context, api http.Handler) {
+// served is what is behind the gate.
+type served struct{ api, federate http.Handler }
+
+// open lets requests through to what is served until late ends.
+func (g *gate) open(late context.Context, s served) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.state, g.late, g.api = gateOpen, late, api
+	g.state, g.late, g.served = gateOpen, late, s
 }
 
 // shut turns new requests away.
@@ -66,23 +69,27 @@ func (g *gate) now() gateState {
 	return g.state
 }
 
-// enter reports the handler to use, or nil where the gate is closed. Who entered
-// calls g.inside.Done when leaving.
-func (g *gate) enter() (api http.Handler, late context.Context, s gateState) {
+// enter reports what is served, where the gate is open. Who entered calls
+// g.inside.Done when leaving.
+func (g *gate) enter() (behind served, late context.Context, s gateState) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.state == gateOpen {
 		g.inside.Add(1)
-		api = g.api
 	}
-	return api, g.late, g.state
+	return g.served, g.late, g.state
 }
 
-// ServeHTTP passes a request on, or answers 503 as Prometheus does, with the
-// header by which its clients tell a start from a stop.
-func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	api, late, s := g.enter()
-	if api == nil {
+// through is the way to the one of the handlers that pick chooses.
+func (g *gate) through(pick func(served) http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.pass(w, r, pick) })
+}
+
+// pass passes a request on, or answers 503 as Prometheus does, with the header by
+// which its clients tell a start from a stop.
+func (g *gate) pass(w http.ResponseWriter, r *http.Request, pick func(served) http.Handler) {
+	behind, late, s := g.enter()
+	if s != gateOpen {
 		stopping := "false"
 		if s == gateShut {
 			stopping = "true"
@@ -95,5 +102,5 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(late, cancel)()
-	api.ServeHTTP(w, r.WithContext(ctx))
+	pick(behind).ServeHTTP(w, r.WithContext(ctx))
 }

@@ -31,6 +31,7 @@ type Config struct {
 	Source Source
 
 	Storage StorageConfig
+	Agent   AgentConfig // instead of Storage, where it is enabled
 	Query   QueryConfig
 	Alerts  AlertsConfig
 	Remote  RemoteConfig
@@ -73,6 +74,7 @@ type Engine struct {
 
 	gate    gate
 	reloads reloads
+	shard   currentShard
 	first   *config.Config // checked by New, for what parts take when they are made; nil once they are
 }
 
@@ -122,6 +124,8 @@ func (c *Config) setDefaults() {
 		c.Tune = func(int, string) {}
 	}
 	c.Storage.setDefaults()
+	c.Agent.setDefaults()
+	c.Source.agent = c.Agent.Enabled
 	c.Query.setDefaults()
 	c.Alerts.setDefaults()
 	orDuration(&c.Remote.FlushDeadline, time.Minute)
@@ -150,6 +154,9 @@ func orInt(n *int, def int) {
 // returns at once and leaves the replay to the end of the process, which costs
 // no data.
 func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
+	if e.cfg.Agent.Enabled {
+		return e.runAgent(ctx, ready)
+	}
 	if err := e.tune(e.first); err != nil { // before the replay, which allocates most
 		return err
 	}
@@ -166,6 +173,10 @@ func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
 
 	stores := e.newStores(db)
 	defer func() { err = errors.Join(err, stores.close()) }()
+	room := newReserve(e.cfg.Storage.Dir, e.log.With("component", "reserve"), e.notes, e.reg, func() error {
+		_, err := db.Head().ChunkSnapshot()
+		return err
+	})
 	queries, err := e.newQueries()
 	if err != nil {
 		return err
@@ -177,11 +188,13 @@ func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
 	}
 	alerts := e.newNotifier(late)
 	rules := e.newRules(late, stores, queries, alerts)
-	scrapes, err := e.newScrapes(late, stores)
+	scrapes, err := e.newScrapes(late, stores, &stores.scraping, room.failed)
 	if err != nil {
 		return err
 	}
-	api := e.newAPI(stores, queries, scrapes, rules, alerts)
+	api := e.newAPI(apiParts{queries.Engine, stores.all, stores.local, stores.local, e.cfg.Storage.Dir, scrapes, rules, alerts})
+	federate := federation{stores.local, e.parser, e.cfg.Query.Lookback,
+		func() *config.Config { return e.reloads.current.Load() }, e.log.With("component", "federation")}
 
 	err = e.reloads.begin(e.load,
 		applier{"storage", stores.applyLocal},
@@ -211,9 +224,10 @@ func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
 	defer rules.Stop()
 	work.Go(func() { targets.Run() })
 	work.Go(func() { managers.Run() })
+	work.Go(func() { room.run(discover) })
 	defer endDiscovery()
 
-	e.gate.open(late, api)
+	e.gate.open(late, served{api, federate.handler()})
 	ready()
 	<-ctx.Done()
 
@@ -240,7 +254,7 @@ func (e *Engine) Ready() error {
 
 // load reads the configuration anew, with warnings to the log.
 func (e *Engine) load() (*config.Config, error) {
-	c, err := e.cfg.Source.load(e.parser, e.log)
+	c, err := e.source().load(e.parser, e.log)
 	if err != nil {
 		return nil, err
 	}

@@ -17,20 +17,20 @@ import (
 	"github.com/prometheus/prometheus/util/logging"
 )
 
-// newScrapes makes the manager of all scrape jobs; the end of late cuts their
-// connections.
-func (e *Engine) newScrapes(late context.Context, s *stores) (*scrape.Manager, error) {
+// newScrapes makes the manager of all scrape jobs, whose samples go to store; the end
+// of late cuts their connections, and failed is told of what could not be stored.
+func (e *Engine) newScrapes(late context.Context, store storage.AppendableV2, s *scraping, failed func(error)) (*scrape.Manager, error) {
 	m, err := scrape.NewManager(&scrape.Options{
 		DiscoveryReloadInterval: model.Duration(e.cfg.DiscoveryInterval),
 		// The first scrape need not wait for the first tick of that interval.
 		DiscoveryReloadOnStartup: true,
 		HTTPClientOptions:        []commonconfig.HTTPClientOption{commonconfig.WithDialContextFunc(cutDialer(late))},
 		FeatureRegistry:          e.known,
-	}, e.log.With("component", "scrape"), logging.NewJSONFileLogger, nil, cutAppendable{s, late}, e.reg)
+	}, e.log.With("component", "scrape"), logging.NewJSONFileLogger, nil, cutAppendable{store, late, failed}, e.reg)
 	if err != nil {
 		return nil, fmt.Errorf("scrape: %w", err)
 	}
-	s.scrapes.Store(m)
+	s.manager.Store(m)
 	return m, nil
 }
 
@@ -38,23 +38,29 @@ func (e *Engine) newScrapes(late context.Context, s *stores) (*scrape.Manager, e
 // dropped as a whole.
 type cutAppendable struct {
 	storage.AppendableV2
-	late context.Context
+	late   context.Context
+	failed func(error)
 }
 
 func (c cutAppendable) AppenderV2(ctx context.Context) storage.AppenderV2 {
-	return cutAppender{c.AppendableV2.AppenderV2(ctx), c.late}
+	return cutAppender{c.AppendableV2.AppenderV2(ctx), c.late, c.failed}
 }
 
 type cutAppender struct {
 	storage.AppenderV2
-	late context.Context
+	late   context.Context
+	failed func(error)
 }
 
 func (a cutAppender) Commit() error {
 	if a.late.Err() != nil {
 		return a.Rollback()
 	}
-	return a.AppenderV2.Commit()
+	err := a.AppenderV2.Commit()
+	if err != nil {
+		a.failed(err)
+	}
+	return err
 }
 
 // cutDialer dials connections that close when late ends.

@@ -229,23 +229,29 @@ type stores struct {
 	all    storage.Storage // local first, then remote
 
 	cfg     *StorageConfig
-	forward atomic.Bool                    // some remote_write is configured
-	scrapes atomic.Pointer[scrape.Manager] // for the metadata that remote write sends
+	forward atomic.Bool // some remote_write is configured
+	scraping
+}
+
+// scraping leads to the manager of the scrapes, for the metadata that remote write
+// sends.
+type scraping struct {
+	manager atomic.Pointer[scrape.Manager]
 }
 
 func (e *Engine) newStores(db *tsdb.DB) *stores {
 	s := &stores{cfg: &e.cfg.Storage}
 	s.local = localStore{DB: db, replay: e.replay, margin: 2 * e.cfg.Storage.MinBlock}
 	s.remote = remote.NewStorage(e.log.With("component", "remote"), e.reg, s.local.StartTime,
-		e.cfg.Storage.Dir, e.cfg.Remote.FlushDeadline, s, false)
+		e.cfg.Storage.Dir, e.cfg.Remote.FlushDeadline, &s.scraping, false)
 	s.all = storage.NewFanout(e.log, s.local, s.remote)
 	db.SetWriteNotified(s.remote)
 	return s
 }
 
 // Get implements remote.ReadyScrapeManager.
-func (s *stores) Get() (*scrape.Manager, error) {
-	if m := s.scrapes.Load(); m != nil {
+func (s *scraping) Get() (*scrape.Manager, error) {
+	if m := s.manager.Load(); m != nil {
 		return m, nil
 	}
 	return nil, errors.New("scrapes have not started")

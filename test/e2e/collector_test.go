@@ -283,12 +283,16 @@ func TestCollectorStandalone(t *testing.T) {
 // Killed at any moment, while it scrapes and takes configurations over, it
 // starts again and has every sample that was older than two intervals.
 func TestCollectorKilled(t *testing.T) {
-	const interval, kills = time.Second, 5
+	const interval = time.Second
+	kills := 5
+	if n, err := strconv.Atoi(os.Getenv("WATCHPOST_KILLS")); err == nil {
+		kills = n
+	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 
-	c := newCollector(t, "--standalone", "--web.enable-lifecycle")
+	c := newCollector(t, "--standalone", "--web.enable-lifecycle", "--web.enable-admin-api")
 	file := c.configFile("")
 	c.args = append(c.args, "--config.file="+file)
 	const all = `{job=~"collector|node", __name__=~"up|node_load1|prometheus_tsdb_head_series"}[10m]`
@@ -349,6 +353,31 @@ func TestCollectorKilled(t *testing.T) {
 			}
 		}
 	}
+	c.start()
+	c.analyze()
+}
+
+// analyze lets promtool read all that is stored, where there is one.
+func (c *collector) analyze() {
+	c.t.Helper()
+	program := os.Getenv("WATCHPOST_PROMETHEUS")
+	if program == "" {
+		return
+	}
+	r, err := http.Post("http://"+c.web+"/api/v1/admin/tsdb/snapshot", "", nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	var made struct{ Data struct{ Name string } }
+	if err := json.NewDecoder(r.Body).Decode(&made); err != nil || made.Data.Name == "" {
+		c.t.Fatalf("snapshot: %s %v", r.Status, err)
+	}
+	out, err := exec.Command(filepath.Join(filepath.Dir(program), "promtool"), "tsdb", "analyze", "--extended", filepath.Join(c.data, "snapshots", made.Data.Name)).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "Total Series:") {
+		c.t.Errorf("promtool tsdb analyze: %v\n%s", err, out)
+	}
+	c.t.Logf("promtool tsdb analyze: %.200s", out)
 }
 
 // What is wrong with flags or files is told in one line, and nothing is started.
@@ -427,7 +456,7 @@ func TestCollectorKeepsOthersOut(t *testing.T) {
 }
 
 func TestCollectorReload(t *testing.T) {
-	c := newCollector(t, "--standalone", "--web.enable-lifecycle")
+	c := newCollector(t, "--standalone", "--web.enable-lifecycle", "--web.enable-admin-api")
 	file := c.configFile("")
 	c.args = append(c.args, "--config.file="+file)
 	c.start()
