@@ -91,6 +91,33 @@ func TestLoad(t *testing.T) {
 	}
 
 	t.Run("churn", func(t *testing.T) { churns(t, c, before) })
+	t.Run("disown", func(t *testing.T) { disowns(t, c, before) })
+}
+
+// disowns holds that pods have no managed fields from Disown on, and are otherwise as
+// they were, also when they change.
+func disowns(t *testing.T, c *testkube.Cluster, before map[string]*core.Pod) {
+	if err := Disown(t.Context(), c.Config(), small); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if n, err := Churn(ctx, c.Config(), small, 50); err != nil || n == 0 {
+		t.Errorf("%d updates, %v", n, err)
+	}
+	pods, err := c.Client().CoreV1().Pods("").List(t.Context(), meta.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range pods.Items {
+		same(t, &p, before[p.Name])
+		if p.ManagedFields != nil {
+			t.Errorf("%s has managed fields: %v", p.Name, p.ManagedFields)
+		}
+		if before[p.Name].ManagedFields == nil {
+			t.Errorf("%s had none before", p.Name)
+		}
+	}
 }
 
 // churns holds that pods really change while Churn runs, and that what it says is
