@@ -63,7 +63,7 @@ bench-containers: build ## cadvisor-proxy --cadvisor beside cAdvisor's library o
 
 bench-state: build control-plane ## state-agent beside kube-state-metrics on a large cluster's objects: half an hour
 	cd bench/peers/kube-state-metrics && go build -o ../../../bin/kube-state-metrics k8s.io/kube-state-metrics/v2
-	go run ./bench/state --limits
+	go run ./bench/state --limits --managed-fields=false
 
 golden: ## refresh every expected output, then read the diff
 	go test ./cmd/node-agent ./cmd/cadvisor-proxy ./collectors ./kube -run 'Golden|Docs' -update
