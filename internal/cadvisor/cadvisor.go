@@ -155,7 +155,9 @@ func New(cfg Config) (*Host, error) {
 	}
 	klog.SetSlogLogger(slog.New(quiet{cfg.Log.Handler()}))
 	registerFilesystems()
-	h.runtimes = runtimes(cfg)
+	if h.runtimes, err = runtimes(cfg); err != nil {
+		return nil, err
+	}
 	h.rows = families(h.set, h.unified)
 	return h, nil
 }
@@ -174,8 +176,13 @@ func exists(name string) bool {
 }
 
 // Run reads all cgroups at each interval, one after another and spread over it, until
-// the context ends.
+// the context ends. It is run once.
 func (h *Host) Run(ctx context.Context) {
+	defer func() {
+		for _, r := range h.runtimes {
+			r.close()
+		}
+	}()
 	for {
 		began := h.now()
 		h.readAll(ctx, true)

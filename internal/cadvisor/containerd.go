@@ -5,23 +5,32 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/containerd/containerd/api/services/containers/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"watchpost/internal/runtimesock"
 )
 
-// containerd answers by gRPC on its socket. One method is called:
-//
-//	containerd.services.containers.v1.Containers/Get {id = 1} -> {container = 1}
-//
-// with the namespace as a header (api/services/containers/v1/containers.proto).
+// containerd answers by gRPC on its socket. One method is called, Containers/Get, with
+// the namespace as a header
+// (https://github.com/containerd/containerd/blob/main/api/services/containers/v1/containers.proto).
 type containerd struct {
-	client     *grpcClient
+	conn       *grpc.ClientConn
+	client     containers.ContainersClient
+	socket     string
 	namespaces []string
 }
 
-func newContainerd(socket string, namespaces []string) *containerd {
-	return &containerd{client: newGRPC(socket), namespaces: namespaces}
+func newContainerd(socket string, namespaces []string) (*containerd, error) {
+	conn, err := runtimesock.Dial(socket)
+	if err != nil {
+		return nil, fmt.Errorf("containerd at %s: %w", socket, err)
+	}
+	return &containerd{conn: conn, client: containers.NewContainersClient(conn), socket: socket, namespaces: namespaces}, nil
 }
 
 func (*containerd) String() string { return "containerd" }
@@ -29,111 +38,55 @@ func (*containerd) String() string { return "containerd" }
 // owns: with cgroups of systemd, the CRI of containerd writes its name before the id.
 func (*containerd) owns(cgroup string) bool { return strings.Contains(cgroup, "/cri-containerd-") }
 
+func (r *containerd) close() { r.conn.Close() } // fails where it is closed
+
 func (r *containerd) find(ctx context.Context, id string) (*container, error) {
-	request := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), id)
 	for _, namespace := range r.namespaces {
-		answer, err := r.client.call(ctx, "/containerd.services.containers.v1.Containers/Get", request, "Containerd-Namespace", namespace)
-		if status := new(grpcError); errors.As(err, &status) && status.code == grpcNotFound {
+		answer, err := r.get(metadata.AppendToOutgoingContext(ctx, "containerd-namespace", namespace), id)
+		if status.Code(err) == codes.NotFound {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("containerd: %w", err)
+			return nil, fmt.Errorf("containerd at %s: %w", r.socket, err)
 		}
-		c, err := parseContainerd(answer)
+		c, err := containerOf(answer)
 		if err != nil {
-			return nil, fmt.Errorf("containerd: container %s: %w", id, err)
+			return nil, fmt.Errorf("containerd at %s: container %s: %w", r.socket, id, err)
 		}
 		return c, nil
 	}
 	return nil, errUnknown
 }
 
-// parseContainerd reads a GetContainerResponse: of its container the fields id = 1,
-// labels = 2 (a map), image = 3 and created_at = 8.
-func parseContainerd(message []byte) (*container, error) {
-	c := new(container)
-	labels := make(map[string]string)
-	err := fields(message, func(number protowire.Number, value []byte, _ uint64) error {
-		if number != 1 {
-			return nil
+// get asks once. Without a connection there is a pause between attempts to make one, in
+// which calls fail: where somebody listens by now, it is not waited for.
+func (r *containerd) get(ctx context.Context, id string) (*containers.Container, error) {
+	request := &containers.GetContainerRequest{ID: id}
+	answer, err := r.client.Get(ctx, request)
+	if status.Code(err) == codes.Unavailable {
+		conn, missing := runtimesock.Connect(ctx, r.socket)
+		if missing != nil {
+			return nil, missing
 		}
-		return fields(value, func(number protowire.Number, value []byte, _ uint64) error {
-			switch number {
-			case 1:
-				c.name = string(value)
-			case 2:
-				var key, text string
-				if err := fields(value, func(number protowire.Number, value []byte, _ uint64) error {
-					switch number {
-					case 1:
-						key = string(value)
-					case 2:
-						text = string(value)
-					}
-					return nil
-				}); err != nil {
-					return err
-				}
-				labels[key] = text
-			case 3:
-				c.image = string(value)
-			case 8:
-				var seconds, nanos uint64
-				if err := fields(value, func(number protowire.Number, _ []byte, n uint64) error {
-					switch number {
-					case 1:
-						seconds = n
-					case 2:
-						nanos = n
-					}
-					return nil
-				}); err != nil {
-					return err
-				}
-				c.created = time.Unix(int64(seconds), int64(nanos))
-			}
-			return nil
-		})
-	})
-	if err != nil {
-		return nil, err
+		conn.Close() // nothing was written
+		r.conn.ResetConnectBackoff()
+		answer, err = r.client.Get(ctx, request, grpc.WaitForReady(true))
 	}
-	if c.name == "" {
-		return nil, errors.New("an answer without a container")
-	}
-	c.kubernetes(labels)
-	// The containers of a pod use the interfaces of its sandbox; others have their own.
-	kind := labels["io.cri-containerd.kind"]
-	c.network = kind == "sandbox" || kind == ""
-	return c, nil
+	return answer.GetContainer(), err
 }
 
-// fields calls f for each field of a message in protobuf: with its bytes, or with its
-// number.
-func fields(message []byte, f func(number protowire.Number, value []byte, n uint64) error) error {
-	for len(message) > 0 {
-		number, kind, size := protowire.ConsumeTag(message)
-		if size < 0 {
-			return fmt.Errorf("not a message: %w", protowire.ParseError(size))
-		}
-		message = message[size:]
-		var value []byte
-		var n uint64
-		switch kind {
-		case protowire.BytesType:
-			value, size = protowire.ConsumeBytes(message)
-		case protowire.VarintType:
-			n, size = protowire.ConsumeVarint(message)
-		default:
-			size = protowire.ConsumeFieldValue(number, kind, message)
-		}
-		if size < 0 {
-			return fmt.Errorf("field %d: %w", number, protowire.ParseError(size))
-		}
-		message = message[size:]
-		if err := f(number, value, n); err != nil {
-			return err
-		}
+// containerOf reads what containerd has of a container.
+func containerOf(k *containers.Container) (*container, error) {
+	if k.GetID() == "" {
+		return nil, errors.New("an answer without a container")
 	}
-	return nil
+	c := &container{name: k.ID, image: k.Image}
+	if k.CreatedAt != nil {
+		c.created = k.CreatedAt.AsTime()
+	}
+	c.kubernetes(k.Labels)
+	// The containers of a pod use the interfaces of its sandbox; others have their own.
+	kind := k.Labels["io.cri-containerd.kind"]
+	c.network = kind == "sandbox" || kind == ""
+	return c, nil
 }

@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"watchpost/internal/runtimesock"
 )
 
 // docker answers by HTTP on its socket: GET /containers/ID/json
@@ -22,6 +25,8 @@ func (*docker) String() string { return "docker" }
 func (*docker) owns(cgroup string) bool {
 	return strings.Contains(cgroup, "/docker/") || strings.Contains(cgroup, "/docker-")
 }
+
+func (r *docker) close() { r.client.http.CloseIdleConnections() }
 
 // dockerContainer is what is read of the answer.
 type dockerContainer struct {
@@ -74,6 +79,8 @@ func (*crio) String() string { return "crio" }
 
 func (*crio) owns(cgroup string) bool { return strings.Contains(cgroup, "/crio-") }
 
+func (r *crio) close() { r.client.http.CloseIdleConnections() }
+
 // crioContainer is what is read of the answer.
 type crioContainer struct {
 	Name    string            `json:"name"`
@@ -108,7 +115,7 @@ const maxJSON = 4 << 20
 
 func newJSON(socket string) *jsonClient {
 	return &jsonClient{socket: socket, http: &http.Client{
-		Transport:     &http.Transport{DialContext: dialUnix(socket), DisableCompression: true},
+		Transport:     &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return runtimesock.Connect(ctx, socket) }, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }

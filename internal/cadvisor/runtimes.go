@@ -3,10 +3,12 @@ package cadvisor
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"path"
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -46,6 +48,8 @@ type runtime interface {
 	find(ctx context.Context, id string) (*container, error)
 	// owns tells whether the name of a cgroup says that it is of this runtime.
 	owns(cgroup string) bool
+	// close ends its connections; it is not asked again.
+	close()
 	String() string
 }
 
@@ -64,6 +68,11 @@ const restAfterFailure = 20 * time.Second
 
 // resting is the error for those that would have asked it.
 var errResting = errors.New("the runtime did not answer a short time ago: it is asked again later")
+
+// isAbsent tells whether an error is that nobody listens at a socket.
+func isAbsent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+}
 
 func (a *asked) ask(ctx context.Context, id string) (*container, error) {
 	a.mu.Lock()
@@ -100,9 +109,13 @@ func (a *asked) state() (up uint64, once bool) {
 }
 
 // runtimes are those that may be asked.
-func runtimes(cfg Config) (all []*asked) {
+func runtimes(cfg Config) (all []*asked, err error) {
 	if cfg.Containerd != "" {
-		all = append(all, &asked{runtime: newContainerd(cfg.Containerd, cfg.ContainerdNamespaces)})
+		r, err := newContainerd(cfg.Containerd, cfg.ContainerdNamespaces)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, &asked{runtime: r})
 	}
 	if cfg.CRIO != "" {
 		all = append(all, &asked{runtime: newCRIO(cfg.CRIO)})
@@ -110,7 +123,7 @@ func runtimes(cfg Config) (all []*asked) {
 	if cfg.Docker != "" {
 		all = append(all, &asked{runtime: newDocker(cfg.Docker)})
 	}
-	return all
+	return all, nil
 }
 
 // idPattern is the id of a container as runtimes make them: a hash in hexadecimal.

@@ -2,20 +2,27 @@ package cadvisor
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protowire"
+	"github.com/containerd/containerd/api/services/containers/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// serve answers at a unix socket, by HTTP/1 and by HTTP/2 without TLS.
+// serve answers at a unix socket.
 func serve(t testing.TB, h http.HandlerFunc) (socket string) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "s")
@@ -23,73 +30,79 @@ func serve(t testing.TB, h http.HandlerFunc) (socket string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
-	s := &http.Server{Handler: h, Protocols: protocols}
+	s := &http.Server{Handler: h}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
 	t.Cleanup(func() { s.Close(); <-ended })
 	return socket
 }
 
-// message is one in protobuf: numbers and texts in turn, or messages.
-func message(pairs ...any) (m []byte) {
-	for i := 0; i < len(pairs); i += 2 {
-		number := protowire.Number(pairs[i].(int))
-		switch v := pairs[i+1].(type) {
-		case string:
-			m = protowire.AppendString(protowire.AppendTag(m, number, protowire.BytesType), v)
-		case []byte:
-			m = protowire.AppendBytes(protowire.AppendTag(m, number, protowire.BytesType), v)
-		case int:
-			m = protowire.AppendVarint(protowire.AppendTag(m, number, protowire.VarintType), uint64(v))
-		}
-	}
-	return m
+// madeContainerd has containers by namespace and id. Requests that would change
+// something are not implemented.
+type madeContainerd struct {
+	containers.UnimplementedContainersServer
+	has   map[string]*containers.Container
+	hangs atomic.Bool
+	asked atomic.Int32
 }
 
-var sandbox = message(1, message(
-	1, "id7", 2, message(1, "io.cri-containerd.kind", 2, "sandbox"), 2, message(1, labelPod, 2, "shop-0"), 2, message(1, labelNamespace, 2, "team-a"),
-	3, "registry.example/pause:1", 4, message(1, "io.containerd.runc.v2"), 6, "overlayfs", 8, message(1, 1700000000, 2, 5),
-))
+func (m *madeContainerd) Get(ctx context.Context, r *containers.GetContainerRequest) (*containers.GetContainerResponse, error) {
+	m.asked.Add(1)
+	if m.hangs.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	if r.ID == "denied" {
+		return nil, status.Error(codes.PermissionDenied, "not you")
+	}
+	of, _ := metadata.FromIncomingContext(ctx)
+	c, found := m.has[strings.Join(of["containerd-namespace"], ",")+" "+r.ID]
+	if !found {
+		return nil, status.Error(codes.NotFound, "no such container")
+	}
+	return &containers.GetContainerResponse{Container: c}, nil
+}
+
+// start answers at a socket until stop, or the end of the test.
+func (m *madeContainerd) start(t *testing.T, socket string) (stop func()) {
+	t.Helper()
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := grpc.NewServer()
+	containers.RegisterContainersServer(s, m)
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	stop = sync.OnceFunc(func() { s.Stop(); <-ended })
+	t.Cleanup(stop)
+	return stop
+}
+
+func dialContainerd(t *testing.T, socket string) *containerd {
+	t.Helper()
+	r, err := newContainerd(socket, []string{"k8s.io", "default"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.close)
+	return r
+}
 
 func TestContainerd(t *testing.T) {
-	plain := message(1, message(1, "demo", 3, "i:1"))
-	member := message(1, message(1, "id8", 2, message(1, "io.cri-containerd.kind", 2, "container"), 2, message(1, labelContainer, 2, "app")))
-	status := func(w http.ResponseWriter, code, text string) {
-		w.Header().Set(http.TrailerPrefix+"Grpc-Status", code)
-		w.Header().Set(http.TrailerPrefix+"Grpc-Message", text)
-	}
-	socket := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil || r.ProtoMajor != 2 || r.Header.Get("Te") != "trailers" || r.Header.Get("Content-Type") != "application/grpc" ||
-			r.URL.Path != "/containerd.services.containers.v1.Containers/Get" || len(body) < 7 || int(binary.BigEndian.Uint32(body[1:])) != len(body)-5 {
-			t.Errorf("%v %v %q %v", r.Proto, r.URL, body, err)
-			return
-		}
-		answer := map[string][]byte{"k8s.io id7": sandbox, "k8s.io id8": member, "default demo": plain}[r.Header.Get("Containerd-Namespace")+" "+string(body[7:])]
-		w.Header().Set("Content-Type", "application/grpc")
-		switch id := string(body[7:]); {
-		case answer != nil:
-			w.Write(append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(answer))), answer...))
-			status(w, "0", "")
-		case id == "denied":
-			w.Header().Set("Grpc-Status", "7") // without a body it is in the header
-			w.Header().Set("Grpc-Message", "not%20you")
-		case id == "cut":
-			w.Write([]byte{0, 0, 0, 0, 9, 1})
-			status(w, "0", "")
-		case id == "garbage":
-			w.Write([]byte{0, 0, 0, 0, 2, 0xff, 0xff})
-			status(w, "0", "")
-		case id == "web":
-			w.WriteHeader(http.StatusTeapot)
-		default:
-			status(w, "5", "no such container")
-		}
-	})
-	r := newContainerd(socket, []string{"k8s.io", "default"})
+	socket := filepath.Join(t.TempDir(), "s")
+	m := &madeContainerd{has: map[string]*containers.Container{
+		"k8s.io id7": {ID: "id7", Image: "registry.example/pause:1", Snapshotter: "overlayfs", CreatedAt: &timestamppb.Timestamp{Seconds: 1700000000, Nanos: 5},
+			Labels: map[string]string{"io.cri-containerd.kind": "sandbox", labelPod: "shop-0", labelNamespace: "team-a"}},
+		"k8s.io id8":    {ID: "id8", Labels: map[string]string{"io.cri-containerd.kind": "container", labelContainer: "app"}},
+		"default demo":  {ID: "demo", Image: "i:1"},
+		"k8s.io empty":  nil,
+		"k8s.io large":  {ID: "large", Labels: map[string]string{"x": strings.Repeat("x", 16<<20)}},
+		"k8s.io middle": {ID: "middle", Labels: map[string]string{"x": strings.Repeat("x", 15<<20)}},
+		"other other":   {ID: "other"},
+	}}
+	m.start(t, socket)
+	r := dialContainerd(t, socket)
 	for _, c := range []struct {
 		id   string
 		want container
@@ -97,6 +110,7 @@ func TestContainerd(t *testing.T) {
 		{"id7", container{name: "id7", image: "registry.example/pause:1", pod: "shop-0", namespace: "team-a", network: true, created: time.Unix(1700000000, 5)}},
 		{"id8", container{name: "id8", container: "app"}},
 		{"demo", container{name: "demo", image: "i:1", network: true}},
+		{"middle", container{name: "middle", network: true}},
 	} {
 		got, err := r.find(t.Context(), c.id)
 		if err != nil || got.name != c.want.name || got.image != c.want.image || got.pod != c.want.pod || got.namespace != c.want.namespace ||
@@ -105,7 +119,7 @@ func TestContainerd(t *testing.T) {
 		}
 	}
 	for id, want := range map[string]string{
-		"nobody": errUnknown.Error(), "denied": "gRPC status 7: not you", "cut": "not one whole message", "garbage": "container garbage: not a message", "web": "HTTP status 418",
+		"nobody": errUnknown.Error(), "other": errUnknown.Error(), "denied": socket + ": rpc error: code = PermissionDenied desc = not you", "empty": "an answer without a container", "large": "larger than max",
 	} {
 		if _, err := r.find(t.Context(), id); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", id, err, want)
@@ -113,14 +127,81 @@ func TestContainerd(t *testing.T) {
 	}
 }
 
-func FuzzParseContainerd(f *testing.F) {
-	f.Add(sandbox)
-	f.Add([]byte{0xff})
-	f.Fuzz(func(t *testing.T, text []byte) {
-		if c, err := parseContainerd(text); err == nil && c.name == "" {
-			t.Error("a container without a name")
+// A socket that is not there, or where nobody listens any more, is not a failure;
+// containerd is asked as soon as it is there, and again after its restart.
+func TestContainerdComesAndGoes(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "s")
+	m := &madeContainerd{has: map[string]*containers.Container{"k8s.io a": {ID: "a"}}}
+	a := &asked{runtime: dialContainerd(t, socket)}
+	absent := func(when string) {
+		t.Helper()
+		if _, err := a.find(t.Context(), "a"); !isAbsent(err) {
+			t.Errorf("%s: %v", when, err)
 		}
-	})
+		if _, err := a.ask(t.Context(), "a"); !errors.Is(err, errUnknown) || !a.until.IsZero() {
+			t.Errorf("%s: %v, rests until %s", when, err, a.until)
+		}
+	}
+	answers := func(when string) {
+		t.Helper()
+		if c, err := a.ask(t.Context(), "a"); err != nil || c.name != "a" {
+			t.Errorf("%s: %+v, %v", when, c, err)
+		}
+	}
+	absent("before its start")
+	if _, once := a.state(); once {
+		t.Error("a runtime that is not there counts as asked")
+	}
+	stop := m.start(t, socket)
+	answers("after its start")
+	stop()
+	absent("after its end")
+	abandoned, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	abandoned.SetUnlinkOnClose(false)
+	abandoned.Close()
+	absent("where it left its socket")
+	if err := os.Remove(socket); err != nil {
+		t.Fatal(err)
+	}
+	m.start(t, socket)
+	answers("after its restart")
+}
+
+// One that accepts and says nothing, and one that does not answer: both cost the time of
+// one call, and are left alone then.
+func TestContainerdHangs(t *testing.T) {
+	m := new(madeContainerd)
+	m.hangs.Store(true)
+	slow := filepath.Join(t.TempDir(), "s")
+	m.start(t, slow)
+	silent := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var both sync.WaitGroup
+	for name, socket := range map[string]string{"does not answer": slow, "says nothing": silent} {
+		a := &asked{runtime: dialContainerd(t, socket)}
+		both.Go(func() {
+			if _, err := a.ask(t.Context(), "a"); status.Code(err) != codes.DeadlineExceeded {
+				t.Errorf("%s: %v", name, err)
+			}
+			if _, err := a.ask(t.Context(), "a"); !errors.Is(err, errResting) {
+				t.Errorf("%s: asked again: %v", name, err)
+			}
+			if up, once := a.state(); up != 0 || !once {
+				t.Errorf("%s: up %d, asked %t", name, up, once)
+			}
+		})
+	}
+	both.Wait()
+	if n := m.asked.Load(); n != 1 {
+		t.Errorf("asked %d times", n)
+	}
 }
 
 func TestDocker(t *testing.T) {
@@ -200,7 +281,14 @@ func TestLookup(t *testing.T) {
 		}
 		io.WriteString(w, `{"Name":"/web"}`)
 	})
-	h := &Host{runtimes: runtimes(Config{Containerd: filepath.Join(t.TempDir(), "none"), ContainerdNamespaces: []string{"k8s.io"}, CRIO: hangs, Docker: answers})}
+	all, err := runtimes(Config{Containerd: filepath.Join(t.TempDir(), "none"), ContainerdNamespaces: []string{"k8s.io"}, CRIO: hangs, Docker: answers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range all {
+		defer r.close()
+	}
+	h := &Host{runtimes: all}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	for range 3 {

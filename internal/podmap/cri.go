@@ -13,11 +13,11 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"watchpost/internal/runtimesock"
 )
 
 // CRI asks the container runtime for the pods of this node at intervals, by the
@@ -48,18 +48,12 @@ func Sockets() []string {
 	return []string{"/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/cri-dockerd.sock"}
 }
 
-// Bounds of what a runtime is asked.
-const (
-	maxCRI     = 16 << 20         // bytes of an answer, as the kubelet takes
-	criTimeout = 10 * time.Second // for one request
-	criPause   = 5 * time.Second  // between attempts to connect: a socket costs nothing
-)
+// criTimeout is for one request of a runtime.
+const criTimeout = 10 * time.Second
 
 // Run implements Source.
 func (c *CRI) Run(ctx context.Context, m *Map) {
-	conn, err := grpc.NewClient("unix://"+c.Socket, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxCRI)), grpc.WithDisableServiceConfig(), grpc.WithNoProxy(),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: minPause, Multiplier: 1.6, Jitter: 0.2, MaxDelay: criPause}, MinConnectTimeout: criTimeout}))
+	conn, err := runtimesock.Dial(c.Socket)
 	if err != nil { // which the path of a socket does not cause
 		m.state(err)
 		c.Log.Error("The client of the container runtime cannot be made", "error", err)

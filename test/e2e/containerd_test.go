@@ -3,131 +3,27 @@
 package e2e
 
 import (
-	"archive/tar"
-	"bytes"
-	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
-
-// image is what the containers of these tests are made of.
-const image = "registry.example/wait:1"
-
-// waiter is a program that waits to be ended.
-const waiter = `package main
-
-import (
-	"os"
-	"os/signal"
-	"syscall"
-)
-
-func main() {
-	end := make(chan os.Signal, 1)
-	signal.Notify(end, syscall.SIGTERM)
-	<-end
-}
-`
-
-// privateContainerd is a containerd of a test's own, with the image above.
-type privateContainerd struct {
-	t      *testing.T
-	socket string
-	used   []string // cgroups that were asked for
-}
-
-// startContainerd starts one; it and all that it has is gone at the end of the test.
-func startContainerd(t *testing.T) *privateContainerd {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, for containers")
-	}
-	for _, name := range []string{"containerd", "ctr", "runc"} {
-		if _, err := exec.LookPath(name); err != nil {
-			t.Skipf("%s is not installed; on Debian: apt-get install containerd runc", name)
-		}
-	}
-	dir, err := os.MkdirTemp("", "watchpost-containerd-") // t.TempDir's names are too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &privateContainerd{t: t, socket: filepath.Join(dir, "s")}
-	config := filepath.Join(dir, "config.toml")
-	write(t, config, fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\n  address = %q\n[ttrpc]\n  address = %q\n",
-		filepath.Join(dir, "root"), filepath.Join(dir, "state"), c.socket, c.socket+".ttrpc"))
-	said := new(lockedBuffer)
-	daemon := exec.Command("containerd", "--log-level", "warn", "--config", config)
-	daemon.Stdout, daemon.Stderr = said, said
-	if err := daemon.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		c.end()
-		daemon.Process.Signal(syscall.SIGTERM) // fails where it has ended
-		daemon.Wait()                          // its status says nothing
-		if t.Failed() {
-			t.Logf("containerd said:\n%s", said.String())
-		}
-		unmountBelow(t, dir)
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-		for _, cgroup := range c.used {
-			removeCgroup(cgroup)
-		}
-	})
-	eventually(t, "containerd answers", func() error {
-		out, err := exec.Command("ctr", "--address", c.socket, "version").CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("%w: %s", err, out)
-		}
-		return nil
-	})
-	archive := filepath.Join(dir, "image.tar")
-	makeImage(t, archive)
-	for _, namespace := range []string{"k8s.io", "default"} {
-		c.ctr("--namespace", namespace, "images", "import", archive)
-	}
-	return c
-}
-
-func write(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// ctr runs containerd's client.
-func (c *privateContainerd) ctr(args ...string) string {
-	c.t.Helper()
-	out, err := exec.Command("ctr", append([]string{"--address", c.socket}, args...)...).CombinedOutput()
-	if err != nil {
-		c.t.Fatalf("ctr %q: %v\n%s", args, err, out)
-	}
-	return string(out)
-}
 
 // run starts a container; cgroup may be empty, for containerd's own choice.
 func (c *privateContainerd) run(namespace, id, cgroup string, more ...string) (pid int) {
 	c.t.Helper()
 	args := []string{"--namespace", namespace, "run", "--detach"}
 	if cgroup == "" {
-		c.used = append(c.used, "/"+namespace+"/"+id)
+		c.cgroups = append(c.cgroups, "/"+namespace+"/"+id)
 	} else {
 		args = append(args, "--cgroup", cgroup)
-		c.used = append(c.used, cgroup)
+		c.cgroups = append(c.cgroups, cgroup)
 	}
 	c.ctr(append(append(args, more...), image, id)...)
 	for line := range strings.Lines(c.ctr("--namespace", namespace, "tasks", "list")) {
@@ -139,104 +35,6 @@ func (c *privateContainerd) run(namespace, id, cgroup string, more ...string) (p
 		c.t.Fatalf("%s has no process", id)
 	}
 	return pid
-}
-
-// end ends all containers. Their shims end with them.
-func (c *privateContainerd) end() {
-	for _, namespace := range []string{"k8s.io", "default"} {
-		out, err := exec.Command("ctr", "--address", c.socket, "--namespace", namespace, "containers", "list", "--quiet").Output()
-		if err != nil {
-			continue // it never came up
-		}
-		for id := range strings.FieldsSeq(string(out)) {
-			for _, args := range [][]string{{"tasks", "delete", "--force", id}, {"containers", "delete", id}} {
-				if out, err := exec.Command("ctr", append([]string{"--address", c.socket, "--namespace", namespace}, args...)...).CombinedOutput(); err != nil && !bytes.Contains(out, []byte("not found")) {
-					c.t.Logf("ctr %q: %v: %s", args, err, out)
-				}
-			}
-		}
-	}
-}
-
-// unmountBelow unmounts what is left below a folder.
-func unmountBelow(t *testing.T, dir string) {
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		t.Error(err)
-		return
-	}
-	var points []string
-	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) > 4 && strings.HasPrefix(f[4], dir+"/") {
-			points = append(points, f[4])
-		}
-	}
-	slices.Reverse(points)
-	for _, p := range points {
-		if err := syscall.Unmount(p, syscall.MNT_DETACH); err != nil {
-			t.Errorf("%s: %v", p, err)
-		}
-	}
-}
-
-// removeCgroup removes a cgroup and those above it, where nobody else is in them.
-func removeCgroup(name string) {
-	mounts, _ := filepath.Glob("/sys/fs/cgroup/*")
-	for _, mount := range append(mounts, "/sys/fs/cgroup") {
-		for at := name; at != "/"; at = filepath.Dir(at) {
-			if err := syscall.Rmdir(filepath.Join(mount, at)); err != nil && err != syscall.ENOENT { // in use
-				break
-			}
-		}
-	}
-}
-
-// makeImage writes an image with one static program, as docker save would.
-func makeImage(t *testing.T, file string) {
-	t.Helper()
-	dir := t.TempDir()
-	write(t, filepath.Join(dir, "main.go"), waiter)
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", "wait", "main.go")
-	build.Dir, build.Env = dir, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	program, err := os.ReadFile(filepath.Join(dir, "wait"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	layer := archive(t, "wait", program)
-	config, err := json.Marshal(map[string]any{
-		"architecture": "amd64", "os": "linux", "config": map[string]any{"Entrypoint": []string{"/wait"}},
-		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer))}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	manifest := fmt.Appendf(nil, `[{"Config":"config.json","RepoTags":[%q],"Layers":["layer.tar"]}]`, image)
-	if err := os.WriteFile(file, archive(t, "manifest.json", manifest, "config.json", config, "layer.tar", layer), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// archive is a tar of names and contents in turn.
-func archive(t *testing.T, pairs ...any) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for i := 0; i < len(pairs); i += 2 {
-		content := pairs[i+1].([]byte)
-		if err := w.WriteHeader(&tar.Header{Name: pairs[i].(string), Mode: 0o755, Size: int64(len(content))}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.Write(content); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
 }
 
 // kubeletFamilies are those that a kubelet 1.36 or 1.37 has of each kind of cgroup, as
@@ -292,7 +90,7 @@ func seriesByID(text string) map[string]map[string][]string {
 // they have their names, images and labels, and the families of the kubelet, after the
 // proxy was there before them; and what a container runs on hides none of the others.
 func TestEmbeddedCadvisor(t *testing.T) {
-	c := startContainerd(t)
+	c := startContainerd(t, "", "")
 	cmd, url, stop := startProxy(t, "--cadvisor", "--cadvisor.interval=1s", "--cadvisor.containerd="+c.socket, "--cadvisor.docker=", "--cadvisor.crio=",
 		"--profile=none", "--node=n1")
 	unique := strconv.Itoa(os.Getpid())

@@ -3,21 +3,13 @@
 package e2e
 
 import (
-	"archive/tar"
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
-	goruntime "runtime"
-	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -26,86 +18,18 @@ import (
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// podProgram is what the pods of TestCRIPods run: nothing, or an exporter.
-const podProgram = `package main
-
-import (
-	"io"
-	"net/http"
-	"os"
-	"os/signal"
-	"syscall"
-)
-
-func main() {
-	if len(os.Args) > 1 {
-		http.HandleFunc("/metrics", func(w http.ResponseWriter, r *http.Request) {
-			io.WriteString(w, "# TYPE app_up gauge\napp_up{pod=\"mine\"} 1\n# TYPE app_token gauge\napp_token{got=\"" + r.Header.Get("Authorization") + "\"} 1\n")
-		})
-		http.ListenAndServe(":8080", nil)
-	}
-	end := make(chan os.Signal, 1)
-	signal.Notify(end, syscall.SIGTERM)
-	<-end
-}
-`
-
-const (
-	podImage   = "registry.example/pod:1"
-	podNetwork = "10.213.7.0/24" // of a bridge of the test's own
-	podBridge  = "wpcri0"
-)
-
-// criNode is a containerd with its CRI, of a test's own.
+// criNode is a containerd with its CRI.
 type criNode struct {
-	t           *testing.T
-	dir, socket string
-	daemon      *exec.Cmd
-	said        *lockedBuffer
-	client      runtime.RuntimeServiceClient
+	*privateContainerd
+	client runtime.RuntimeServiceClient
+	cgroup string // above those of pods
 }
 
-// startCRI starts one; it and all that it made is gone at the end of the test.
+// startCRI starts one, with a bridge of the test's own.
 func startCRI(t *testing.T) *criNode {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, for containers")
-	}
-	for _, name := range []string{"containerd", "ctr", "runc", "ip"} {
-		if _, err := exec.LookPath(name); err != nil {
-			t.Skipf("%s is not installed; on Debian: apt-get install containerd runc iproute2", name)
-		}
-	}
-	const plugins = "/usr/lib/cni"
-	if _, err := os.Stat(filepath.Join(plugins, "bridge")); err != nil {
-		t.Skipf("%v; on Debian: apt-get install containernetworking-plugins", err)
-	}
-	dir, err := os.MkdirTemp("", "watchpost-cri-") // t.TempDir's names are too long for a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := &criNode{t: t, dir: dir, socket: filepath.Join(dir, "s"), said: new(lockedBuffer)}
-	file := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	file("config.toml", fmt.Sprintf(`version = 2
-root = %q
-state = %q
-[grpc]
-  address = %q
-[ttrpc]
-  address = %q
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = %q
-  restrict_oom_score_adj = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = %q
-    conf_dir = %q
-`, filepath.Join(dir, "root"), filepath.Join(dir, "state"), n.socket, n.socket+".ttrpc", podImage, plugins, dir))
-	file("10-test.conflist", fmt.Sprintf(`{"cniVersion": "0.4.0", "name": "watchpost", "plugins": [{"type": "bridge", "bridge": %q, "isGateway": true,
-		"ipam": {"type": "host-local", "subnet": %q, "dataDir": %q}}]}`, podBridge, podNetwork, filepath.Join(dir, "ipam")))
+	n := &criNode{privateContainerd: startContainerd(t, "wpcri0", "10.213.7.0/24"), cgroup: "/watchpost-cri-" + strconv.Itoa(os.Getpid())}
+	n.cgroups = append(n.cgroups, n.cgroup)
 	conn, err := grpc.NewClient("unix://"+n.socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		t.Fatal(err)
@@ -114,38 +38,14 @@ state = %q
 	t.Cleanup(func() {
 		n.removePods()
 		conn.Close()
-		n.stop()
-		if t.Failed() {
-			t.Logf("containerd said:\n%s", n.said.String())
-		}
-		exec.Command("ip", "link", "delete", podBridge).Run() // fails where no pod had a network
-		n.unmount()
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-		for _, mount := range cgroupMounts() {
-			syscall.Rmdir(filepath.Join(mount, n.cgroup())) // fails where there is none
-		}
 	})
-	n.start()
-	n.importImage()
+	n.ready()
 	return n
 }
 
-func cgroupMounts() []string {
-	mounts, _ := filepath.Glob("/sys/fs/cgroup/*") // of version 1; the pattern is right
-	return append(mounts, "/sys/fs/cgroup")
-}
-
-func (n *criNode) cgroup() string { return "watchpost-cri-" + strconv.Itoa(os.Getpid()) }
-
-func (n *criNode) start() {
+// ready waits until it can have pods.
+func (n *criNode) ready() {
 	n.t.Helper()
-	n.daemon = exec.Command("containerd", "--log-level", "warn", "--config", filepath.Join(n.dir, "config.toml"))
-	n.daemon.Stdout, n.daemon.Stderr = n.said, n.said
-	if err := n.daemon.Start(); err != nil {
-		n.t.Fatal(err)
-	}
 	eventually(n.t, "the container runtime is ready", func() error {
 		answer, err := n.client.Status(n.t.Context(), &runtime.StatusRequest{})
 		if err != nil {
@@ -160,81 +60,6 @@ func (n *criNode) start() {
 	})
 }
 
-// stop ends the daemon; containers go on without it.
-func (n *criNode) stop() {
-	n.daemon.Process.Signal(syscall.SIGTERM) // fails where it has ended
-	n.daemon.Wait()                          // its status says nothing
-}
-
-func (n *criNode) unmount() {
-	text, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		n.t.Error(err)
-	}
-	var points []string
-	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) > 4 && strings.HasPrefix(f[4], n.dir+"/") {
-			points = append(points, f[4])
-		}
-	}
-	for _, p := range slices.Backward(points) {
-		if err := syscall.Unmount(p, syscall.MNT_DETACH); err != nil {
-			n.t.Errorf("%s: %v", p, err)
-		}
-	}
-}
-
-// importImage gives it the image of the program above, as docker save would write it.
-func (n *criNode) importImage() {
-	n.t.Helper()
-	dir := n.t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(podProgram), 0o600); err != nil {
-		n.t.Fatal(err)
-	}
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", "pod", "main.go")
-	build.Dir, build.Env = dir, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
-	if out, err := build.CombinedOutput(); err != nil {
-		n.t.Fatalf("%v\n%s", err, out)
-	}
-	program, err := os.ReadFile(filepath.Join(dir, "pod"))
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	pack := func(pairs ...any) []byte {
-		var b bytes.Buffer
-		w := tar.NewWriter(&b)
-		for i := 0; i < len(pairs); i += 2 {
-			content := pairs[i+1].([]byte)
-			if err := w.WriteHeader(&tar.Header{Name: pairs[i].(string), Mode: 0o755, Size: int64(len(content))}); err != nil {
-				n.t.Fatal(err)
-			}
-			if _, err := w.Write(content); err != nil {
-				n.t.Fatal(err)
-			}
-		}
-		if err := w.Close(); err != nil {
-			n.t.Fatal(err)
-		}
-		return b.Bytes()
-	}
-	layer := pack("pod", program)
-	config, err := json.Marshal(map[string]any{
-		"architecture": goruntime.GOARCH, "os": "linux", "config": map[string]any{"Entrypoint": []string{"/pod"}},
-		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer))}},
-	})
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	manifest := fmt.Appendf(nil, `[{"Config":"config.json","RepoTags":[%q],"Layers":["layer.tar"]}]`, podImage)
-	file := filepath.Join(dir, "image.tar")
-	if err := os.WriteFile(file, pack("manifest.json", manifest, "config.json", config, "layer.tar", layer), 0o600); err != nil {
-		n.t.Fatal(err)
-	}
-	if out, err := exec.Command("ctr", "--address", n.socket, "--namespace", "k8s.io", "images", "import", file).CombinedOutput(); err != nil {
-		n.t.Fatalf("%v\n%s", err, out)
-	}
-}
-
 // runPod starts a pod of one container, as a kubelet does.
 func (n *criNode) runPod(name string, network runtime.NamespaceMode, annotations map[string]string, args ...string) (sandbox, container string) {
 	n.t.Helper()
@@ -242,14 +67,14 @@ func (n *criNode) runPod(name string, network runtime.NamespaceMode, annotations
 	config := &runtime.PodSandboxConfig{
 		Metadata: &runtime.PodSandboxMetadata{Name: name, Namespace: "team", Uid: "uid-" + name}, Labels: map[string]string{"app": name, "io.kubernetes.pod.name": name},
 		Annotations: annotations, LogDirectory: n.dir,
-		Linux: &runtime.LinuxPodSandboxConfig{CgroupParent: "/" + n.cgroup(), SecurityContext: &runtime.LinuxSandboxSecurityContext{NamespaceOptions: &runtime.NamespaceOption{Network: network}}},
+		Linux: &runtime.LinuxPodSandboxConfig{CgroupParent: n.cgroup, SecurityContext: &runtime.LinuxSandboxSecurityContext{NamespaceOptions: &runtime.NamespaceOption{Network: network}}},
 	}
 	made, err := n.client.RunPodSandbox(ctx, &runtime.RunPodSandboxRequest{Config: config})
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	of, err := n.client.CreateContainer(ctx, &runtime.CreateContainerRequest{PodSandboxId: made.PodSandboxId, SandboxConfig: config, Config: &runtime.ContainerConfig{
-		Metadata: &runtime.ContainerMetadata{Name: "main"}, Image: &runtime.ImageSpec{Image: podImage}, Args: args, LogPath: name + ".log",
+		Metadata: &runtime.ContainerMetadata{Name: "main"}, Image: &runtime.ImageSpec{Image: image}, Args: args, LogPath: name + ".log",
 		Annotations: map[string]string{"io.kubernetes.container.ports": `[{"name":"metrics","containerPort":8080,"protocol":"TCP"}]`},
 		Linux:       &runtime.LinuxContainerConfig{SecurityContext: &runtime.LinuxContainerSecurityContext{NamespaceOptions: &runtime.NamespaceOption{Network: network}}},
 	}})
@@ -323,6 +148,7 @@ func TestCRIPods(t *testing.T) {
 	n.stop()
 	wants("/metrics", "watchpost_proxy_pods_up{cluster=\"prod\",node=\"n1\"} 0\n", "app_up{") // the pod goes on without the daemon
 	n.start()
+	n.ready()
 	wants("/metrics", "watchpost_proxy_pods_up{cluster=\"prod\",node=\"n1\"} 1\n")
 	if _, err := n.client.StopPodSandbox(t.Context(), &runtime.StopPodSandboxRequest{PodSandboxId: web}); err != nil {
 		t.Fatal(err)
