@@ -18,7 +18,6 @@ import (
 
 	"watchpost/cmd/internal/cli"
 	"watchpost/internal/hostfs"
-	"watchpost/internal/probe"
 	"watchpost/internal/promstack"
 	"watchpost/internal/serve"
 )
@@ -69,6 +68,7 @@ type flags struct {
 	shard       shardFlags
 	extraLabels *[]string
 	probe       probeFlags
+	push        pushFlags
 
 	discoveryInterval model.Duration
 	features          *[]string
@@ -103,6 +103,7 @@ func newFlags() *flags {
 	f.webFlags()
 	f.queryFlags()
 	f.probe.declare(app)
+	f.push.declare(app)
 	f.features = app.Flag("enable-feature", "Experimental features of Prometheus, separated by commas: "+strings.Join(featureNames(), ", ")+". Repeatable.").Strings()
 	f.autoMemory = app.Flag("auto-gomemlimit", "Collect garbage harder near the memory limit of the container or host.").Default("true").Bool()
 	f.memoryRatio = app.Flag("auto-gomemlimit.ratio", "From which share of that limit.").Default("0.9").Float64()
@@ -225,13 +226,8 @@ func (f *flags) options(log *slog.Logger) (options, error) {
 		o.node.web.Program, o.node.web.Addresses, o.node.web.SystemdSocket = "node-agent", []string{*f.nodeListen}, false
 		o.node.web.AddressFlag = "--standalone.node-address"
 	}
-	var err error
-	if o.gateway.probe, err = f.probe.options(log); err != nil {
+	if err := f.gateways(&o, log); err != nil {
 		return options{}, err
-	}
-	if o.gateway.probe != nil {
-		o.gateway.probeAddresses = *f.probe.addresses
-		o.web.WriteTimeout = max(o.web.WriteTimeout, probe.MaxTimeout+serve.WriteTimeout/2)
 	}
 	external, err := externalURL(*f.externalURL, o.web.Addresses)
 	if err != nil {

@@ -51,9 +51,45 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+func TestPush(t *testing.T) {
+	c, _, _ := collectorOn(t, "--push", "--web.route-prefix=/deep")
+	expect := func(code int, method, path, body, text string) {
+		t.Helper()
+		if got, answer := send(t, c, method, path, strings.NewReader(body)); got != code || !strings.Contains(answer, text) {
+			t.Errorf("%s %s: %d %s; want %d %s", method, path, got, answer, code, text)
+		}
+	}
+	expect(200, "PUT", "/deep/metrics/job/j/path/../name//more/x", "a 1\n", "") // a path is taken as it is
+	expect(200, "POST", "/deep/push/metrics/job@base64/L2o", "b 1\n", "")
+	expect(200, "GET", "/deep/push/metrics", "", `a{instance="",job="j",more="x",name="",path=".."} 1`)
+	expect(200, "GET", "/deep/push/metrics", "", `b{instance="",job="/j"} 1`)
+	expect(200, "GET", "/deep/push/api/v1/metrics", "", `"job":"/j"`)
+	expect(200, "GET", "/deep/push/api/v1/status", "", `"push":"true"`)
+	expect(200, "GET", "/deep/metrics", "", "watchpost_push_groups 2\n")
+	expect(404, "PUT", "/deep/push/api/v1/admin/wipe", "", "")
+	expect(405, "GET", "/deep/metrics/job/j", "", "")
+	expect(202, "DELETE", "/deep/metrics/job/j/path/../name//more/x", "", "")
+	expect(200, "GET", "/deep/metrics", "", "watchpost_push_groups 1\n")
+
+	c, _, _ = collectorOn(t, "--push", "--web.enable-admin-api")
+	expect(202, "PUT", "/push/api/v1/admin/wipe", "", "")
+}
+
+func TestPushesAreOffUnlessAsked(t *testing.T) {
+	c, _, _ := collectorOn(t)
+	for _, path := range []string{"/metrics/job/j", "/push/metrics/job/j", "/push/api/v1/admin/wipe"} {
+		if code, body := send(t, c, "PUT", path, strings.NewReader("a 1\n")); code != http.StatusNotFound && code != http.StatusMethodNotAllowed {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
+	}
+}
+
 func TestWrongGatewayFlags(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"--probe --probe.timeout-offset=-1", "--probe.timeout-offset -1 must be from 0 to 120"},
+		{"--push --push.max-groups=0", "--push.max-groups 0 must be at least 1"},
+		{"--push --push.persistence.interval=0s", "--push.persistence.interval 0s must be above 0"},
+		{"--push --push.max-body-size=0B", "--push.max-body-size 0 must be at least 1"},
 		{"--probe --probe.max-concurrency=0", "--probe.max-concurrency 0 must be at least 1"},
 	} {
 		if _, err := parse(t, strings.Fields(c.args)...); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -62,7 +62,7 @@ func collect(ctx context.Context, args []string) error {
 		}
 	}
 
-	var tasks []run.Task
+	tasks := parts.tasks()
 	for _, s := range servers {
 		tasks = append(tasks, s.server.Task())
 	}

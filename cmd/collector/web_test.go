@@ -60,7 +60,7 @@ func collectorOn(t *testing.T, args ...string) (client *http.Client, begin func(
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- run.Run(ctx, silent, servers[len(servers)-1].server.Task(), waiting, o.reload(parts, silent), o.engineTask(engine))
+		done <- run.Run(ctx, silent, append(parts.tasks(), servers[len(servers)-1].server.Task(), waiting, o.reload(parts, silent), o.engineTask(engine))...)
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -88,7 +88,16 @@ func collectorOn(t *testing.T, args ...string) (client *http.Client, begin func(
 // ask returns the status and text of an answer.
 func ask(t *testing.T, c *http.Client, method, path string, header ...string) (int, string) {
 	t.Helper()
+	return send(t, c, method, path, nil, header...)
+}
+
+// send is ask with a body.
+func send(t *testing.T, c *http.Client, method, path string, body io.Reader, header ...string) (int, string) {
+	t.Helper()
 	r := &http.Request{Method: method, URL: &url.URL{Scheme: "http", Host: "collector"}, Header: http.Header{}}
+	if body != nil {
+		r.Body = io.NopCloser(body)
+	}
 	var query string
 	r.URL.Path, query, _ = strings.Cut(path, "?")
 	r.URL.RawQuery = query

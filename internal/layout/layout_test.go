@@ -41,6 +41,7 @@ var own = map[string][]string{
 	"watchpost/internal/promname":       {},
 	"watchpost/internal/promstack":      {"watchpost/internal/run"},
 	"watchpost/internal/proxyagent":     {"watchpost/internal/containers", "watchpost/internal/expo", "watchpost/internal/fetch", "watchpost/internal/podmap", "watchpost/internal/run", "watchpost/internal/self", "watchpost/internal/serve", "watchpost/internal/words"},
+	"watchpost/internal/push":           {"watchpost/internal/run", "watchpost/internal/serve"},
 	"watchpost/internal/run":            {},
 	"watchpost/internal/self":           {"watchpost/internal/expo", "watchpost/internal/hostfs"},
 	"watchpost/internal/serve":          {"watchpost/internal/expo", "watchpost/internal/run"},
