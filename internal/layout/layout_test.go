@@ -27,6 +27,7 @@ var own = map[string][]string{
 	"watchpost/test/":                   {"watchpost/"},
 	"watchpost/collectors":              {"watchpost/internal/expo", "watchpost/internal/hostfs", "watchpost/internal/netlink"},
 	"watchpost/internal/cadvisor":       {"watchpost/internal/expo", "watchpost/internal/fetch", "watchpost/internal/run"},
+	"watchpost/deploy/":                 {},
 	"watchpost/internal/consul":         {"watchpost/internal/run"},
 	"watchpost/internal/containers":     {"watchpost/internal/expo", "watchpost/internal/promname"},
 	"watchpost/internal/expo":           {},
