@@ -119,7 +119,7 @@ func newEngine(t *testing.T) *engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintf(&config, "global: {scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 250ms}\nrule_files: [%q]\nscrape_configs:\n", folder+"/*.yml")
+	fmt.Fprintf(&config, "global: {scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 500ms}\nrule_files: [%q]\nscrape_configs:\n", folder+"/*.yml")
 	pages := 0
 	job := func(name, path string) {
 		pages++
