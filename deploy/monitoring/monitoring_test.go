@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -182,31 +183,56 @@ func newEngine(t *testing.T) *engine {
 }
 
 // grow serves an exposition whose counters are a hundredth larger each time, so that
-// there are rates.
+// there are rates. Its samples have the time on them: a scrape that fails on a slow
+// machine then takes nothing away.
 func grow(t *testing.T, text []byte) http.Handler {
 	t.Helper()
-	counts := regexp.MustCompile(`^(\w+?)(_bucket|_sum|_count)?[{ ]`)
+	type line struct {
+		name  []byte // all before the value; of a comment the whole line
+		value float64
+		kind  byte // '#', 'c' of a counter, 'g' of anything else
+	}
+	name := regexp.MustCompile(`^(\w+?)(_bucket|_sum|_count)?[{ ]`)
 	counters := make(map[string]bool)
+	var lines []line
+	for l := range bytes.Lines(text) {
+		l = bytes.TrimSpace(l)
+		if f := bytes.Fields(l); len(f) == 4 && string(f[1]) == "TYPE" {
+			counters[string(f[2])] = string(f[3]) == "counter" || string(f[3]) == "histogram"
+		}
+		m := name.FindSubmatch(l)
+		if m == nil {
+			lines = append(lines, line{name: l, kind: '#'})
+			continue
+		}
+		i := bytes.LastIndexByte(l, ' ')
+		value, err := strconv.ParseFloat(string(l[i+1:]), 64)
+		if err != nil {
+			t.Fatalf("%s: %v", l, err)
+		}
+		kind := byte('g')
+		if counters[string(m[1])] || counters[string(m[1])+string(m[2])] {
+			kind = 'c'
+		}
+		lines = append(lines, line{l[:i], value, kind})
+	}
 	var times atomic.Int64
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		factor := 1 + float64(times.Add(1))/100
-		var page bytes.Buffer
-		known := make(map[string]bool, len(counters))
-		for line := range bytes.Lines(text) {
-			if f := bytes.Fields(line); len(f) == 4 && string(f[1]) == "TYPE" {
-				known[string(f[2])] = string(f[3]) == "counter" || string(f[3]) == "histogram"
-			}
-			i := bytes.LastIndexByte(line, ' ')
-			if m := counts.FindSubmatch(line); m != nil && (known[string(m[1])] || known[string(m[1])+string(m[2])]) {
-				if v, err := strconv.ParseFloat(string(bytes.TrimSpace(line[i+1:])), 64); err == nil {
-					fmt.Fprintf(&page, "%s %g\n", line[:i], v*factor)
-					continue
-				}
-			}
-			page.Write(line)
-		}
+		now := time.Now().UnixMilli()
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-		w.Write(page.Bytes())
+		page := bufio.NewWriter(w)
+		for _, l := range lines {
+			switch l.kind {
+			case '#':
+				fmt.Fprintf(page, "%s\n", l.name)
+			case 'c':
+				fmt.Fprintf(page, "%s %g %d\n", l.name, l.value*factor, now)
+			default:
+				fmt.Fprintf(page, "%s %g %d\n", l.name, l.value, now)
+			}
+		}
+		page.Flush() // an error is the scraper's: it has gone
 	})
 }
 
