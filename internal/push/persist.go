@@ -137,6 +137,7 @@ func (s *store) adopt(saved gobGroup) error {
 	}
 	next := &group{labels: saved.Labels, families: make(map[string]family, len(saved.Metrics))}
 	families := make(map[string]*dto.MetricFamily, len(saved.Metrics))
+	shared, none := pairs(saved.Labels), noInstance()
 	for n, f := range saved.Metrics {
 		mf := (*dto.MetricFamily)(f.GobbableMetricFamily)
 		if mf.GetName() != n || len(mf.GetMetric()) == 0 {
@@ -145,7 +146,7 @@ func (s *store) adopt(saved gobGroup) error {
 		families[n] = mf
 		kept := family{at: f.Timestamp, mf: mf}
 		for _, m := range mf.GetMetric() {
-			m.Label = label(m.Label, saved.Labels)
+			m.Label = label(m.Label, shared, none)
 			kept.hashes = append(kept.hashes, s.hash(n, m.Label))
 		}
 		next.families[n] = kept

@@ -170,6 +170,7 @@ func (s *store) put(labels map[string]string, families map[string]*dto.MetricFam
 	if _, told := next.families[failedName]; !told {
 		families[failedName] = timestamp(failedName, failedHelp, time.Time{})
 	}
+	shared, none := pairs(labels), noInstance()
 	for n, mf := range families {
 		if len(mf.GetMetric()) == 0 {
 			delete(next.families, n)
@@ -177,7 +178,7 @@ func (s *store) put(labels map[string]string, families map[string]*dto.MetricFam
 		}
 		f := family{at: now, mf: mf, hashes: make([]uint64, 0, len(mf.Metric))}
 		for _, m := range mf.Metric {
-			m.Label = label(m.Label, labels)
+			m.Label = label(m.Label, shared, none)
 			f.hashes = append(f.hashes, s.hash(n, m.Label))
 		}
 		next.families[n] = f
@@ -198,7 +199,7 @@ func (s *store) stamp(labels map[string]string, now time.Time) error {
 	}
 	add := func(n, help string, at time.Time) {
 		mf := timestamp(n, help, at)
-		mf.Metric[0].Label = label(nil, labels)
+		mf.Metric[0].Label = label(nil, pairs(labels), noInstance())
 		next.families[n] = family{at: now, mf: mf, hashes: []uint64{s.hash(n, mf.Metric[0].Label)}}
 	}
 	add(failedName, failedHelp, now)
@@ -219,24 +220,32 @@ func timestamp(n, help string, at time.Time) *dto.MetricFamily {
 	}
 }
 
-// label is a series' labels, sorted by name, with those of its group in place of
-// its own, and with an instance, be it empty: a scraper with honor_labels does not
-// put its own there then.
-func label(own []*dto.LabelPair, groups map[string]string) []*dto.LabelPair {
-	all := make([]*dto.LabelPair, 0, len(own)+len(groups)+1)
-	instance := false
+// pairs are the labels of a group as its series have them, which share them.
+func pairs(labels map[string]string) []*dto.LabelPair {
+	all := make([]*dto.LabelPair, 0, len(labels))
+	for n, v := range labels {
+		all = append(all, &dto.LabelPair{Name: proto.String(n), Value: proto.String(v)})
+	}
+	return all
+}
+
+// noInstance is the label instance of a series that has none, be it empty: a scraper
+// with honor_labels does not put its own there then.
+func noInstance() *dto.LabelPair {
+	return &dto.LabelPair{Name: proto.String(model.InstanceLabel), Value: proto.String("")}
+}
+
+// label is a series' labels, sorted by name, with those of its group in place of its
+// own, and with an instance.
+func label(own, group []*dto.LabelPair, none *dto.LabelPair) []*dto.LabelPair {
+	all := append(make([]*dto.LabelPair, 0, len(own)+len(group)+1), group...)
 	for _, l := range own {
-		if _, named := groups[l.GetName()]; !named {
+		if !slices.ContainsFunc(group, func(g *dto.LabelPair) bool { return g.GetName() == l.GetName() }) {
 			all = append(all, l)
-			instance = instance || l.GetName() == model.InstanceLabel
 		}
 	}
-	for n, v := range groups {
-		all = append(all, &dto.LabelPair{Name: proto.String(n), Value: proto.String(v)})
-		instance = instance || n == model.InstanceLabel
-	}
-	if !instance {
-		all = append(all, &dto.LabelPair{Name: proto.String(model.InstanceLabel), Value: proto.String("")})
+	if !slices.ContainsFunc(all, func(l *dto.LabelPair) bool { return l.GetName() == model.InstanceLabel }) {
+		all = append(all, none)
 	}
 	slices.SortFunc(all, byName)
 	return all
