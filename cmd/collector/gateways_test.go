@@ -5,8 +5,11 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"watchpost/internal/promstack"
 )
 
 func TestProbesAreOffUnlessAsked(t *testing.T) {
@@ -95,5 +98,39 @@ func TestWrongGatewayFlags(t *testing.T) {
 		if _, err := parse(t, strings.Fields(c.args)...); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %s", c.args, err, c.want)
 		}
+	}
+}
+
+// In a cluster the built-in configuration scrapes what was pushed, and lets this
+// program probe the services and ingresses that ask for it.
+func TestGatewaysInCluster(t *testing.T) {
+	o, err := parse(t, "--probe", "--push", "--web.route-prefix=/deep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.cluster, o.hostname = &cluster{name: "prod", account: t.TempDir()}, "collector-0"
+	for _, f := range []string{"token", "ca.crt"} {
+		if err := os.WriteFile(filepath.Join(o.cluster.account, f), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := builtIn(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (promstack.Source{Text: text}).Check(promstack.QueryConfig{}); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	for _, want := range []string{
+		"job_name: pushgateway\n    metrics_path: /deep/push/metrics\n", "    honor_labels: true\n    relabel_configs:\n",
+		"job_name: kubernetes-services\n    metrics_path: /deep/probe\n", `target_label: __address__, replacement: "localhost:9090"`,
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	o.gateway.probe = nil
+	if text, err = builtIn(o); err != nil || strings.Contains(string(text), "kubernetes-services") {
+		t.Errorf("probed without a prober: %v\n%s", err, text)
 	}
 }
