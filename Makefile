@@ -32,7 +32,7 @@ test: control-plane ## every unit test; no root, no cluster but the one it start
 control-plane: ## the API server of the tests: minutes the first time, then kept in test/kubernetes/bin
 	go run ./internal/testkube/build
 
-check: ## format, vet, lint, layout, names in code and documents, promtool on golden files
+check: ## format, vet, lint, layout, names in code and documents, promtool on golden files and rules
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
 	@# With the flags of the build, whose compiled packages vet reads: no second cold build.
@@ -41,6 +41,8 @@ check: ## format, vet, lint, layout, names in code and documents, promtool on go
 	go test ./internal/layout ./collectors ./kube -run 'Layout|Docs'
 	@if command -v npm >/dev/null; then cd web && npm ci --no-audit --no-fund && npm run check && npm test; fi
 	grep -hEv '$(FIXED)' cmd/*/testdata/metrics.txt kube/testdata/expected.txt | $(TOOL) promtool check metrics
+	$(TOOL) promtool check rules --lint=all --lint-fatal deploy/monitoring/rules/*.yml >/dev/null
+	$(TOOL) promtool test rules deploy/monitoring/tests/*.yml >/dev/null
 
 bench: ## speed of the parts, compared with the last run
 	@mkdir -p bin && mv -f bin/bench.txt bin/bench.old 2>/dev/null || true
@@ -67,10 +69,13 @@ bench-state: build control-plane ## state-agent beside kube-state-metrics on a l
 
 golden: ## refresh every expected output, then read the diff
 	go test ./cmd/node-agent ./cmd/cadvisor-proxy ./collectors ./kube -run 'Golden|Docs' -update
+	cd deploy/monitoring && go run .
 
 # The collector beside Prometheus: WATCHPOST_PROMETHEUS=$PWD/bin/prometheus after `make prometheus`; killed more often: WATCHPOST_KILLS=20;
 # with a real Alertmanager where one is installed (Debian: prometheus-alertmanager), or WATCHPOST_ALERTMANAGER=binary.
 # Longer, for state-agent and cadvisor-proxy: WATCHPOST_CHURN=10m, for cadvisor-proxy WATCHPOST_PROMTOOL=110; for state-agent WATCHPOST_CUT=1m WATCHPOST_UPDATES=1000000, and WATCHPOST_KSM=kube-state-metrics to compare with.
+# Longer, for state-agent: WATCHPOST_CHURN=10m WATCHPOST_CUT=1m WATCHPOST_UPDATES=1000000, and WATCHPOST_KSM=kube-state-metrics to compare with.
+# WATCHPOST_BLACKBOX=blackbox_exporter, WATCHPOST_PUSHGATEWAY=pushgateway: the programs (0.28, 1.11) that probes and pushes are compared with.
 e2e: build ## the real programs, started and asked
 	go test -tags e2e -count 1 -timeout 20m ./test/e2e/...
 

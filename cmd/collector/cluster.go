@@ -73,7 +73,7 @@ func (f *clusterFlags) declare(app *cli.App) {
 	f.etcdCA = app.Flag("cluster.etcd-ca-file", "Who signed etcd's certificate.").PlaceHolder("FILE").String()
 	f.etcdCert = app.Flag("cluster.etcd-cert-file", "Certificate by which etcd knows the collector.").PlaceHolder("FILE").String()
 	f.etcdKey = app.Flag("cluster.etcd-key-file", "Its key.").PlaceHolder("FILE").String()
-	f.prober = app.Flag("cluster.prober", "Address of a blackbox_exporter: it probes services and ingresses that are annotated prometheus.io/probe.").PlaceHolder("HOST:PORT").String()
+	f.prober = app.Flag("cluster.prober", "Address of a blackbox_exporter: it probes services and ingresses that are annotated prometheus.io/probe; with --probe this program does so unless it is given.").PlaceHolder("HOST:PORT").String()
 }
 
 // inCluster tells whether this process is in a pod that may ask the API server.

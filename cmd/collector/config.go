@@ -20,6 +20,12 @@ global:
 scrape_configs:
 `
 
+// Parts of the job of pushed metrics.
+const (
+	aboutPushed = "What jobs have pushed; they say themselves who they are."
+	honorLabels = "    honor_labels: true\n"
+)
+
 // builtIn is the configuration without --config.file: of the cluster that this
 // program is in, or of this program and the node-agent of this host. The label
 // instance of a host stays localhost:port, as everyone knows it from Prometheus; who
@@ -44,18 +50,33 @@ func builtIn(o options) ([]byte, error) {
 	}
 	own, ownOK := localTarget(o.web.Addresses)
 	if o.cluster != nil {
-		if ownOK {
-			job("This program. Each shard asks itself.", "collector", own, o.prefix+"/metrics", tls)
+		c := *o.cluster
+		self := func(about, name, path, more string) {
+			job(about, name, own, path, tls)
 			fmt.Fprintf(&b, "        labels: {instance: %q, %s: \"true\"}\n", o.hostname, promstack.UnshardedLabel)
-			if o.cluster.name != "" {
-				b.WriteString("    relabel_configs:\n" + set("cluster", o.cluster.name))
+			b.WriteString(more)
+			if c.name != "" {
+				b.WriteString("    relabel_configs:\n" + set("cluster", c.name))
 			}
 		}
-		return []byte(o.cluster.text(b.String())), nil
+		if ownOK {
+			self("This program. Each shard asks itself.", "collector", o.prefix+"/metrics", "")
+			if o.gateway.push != nil {
+				self(aboutPushed, "pushgateway", o.prefix+pushPath+"/metrics", honorLabels)
+			}
+			if o.gateway.probe != nil && c.prober == nil {
+				c.prober = &prober{address: own, path: o.prefix + "/probe", tls: tls}
+			}
+		}
+		return []byte(c.text(b.String())), nil
 	}
 	b.WriteString(builtInHead)
 	if ownOK {
 		job("This program.", "collector", own, o.prefix+"/metrics", tls)
+		if o.gateway.push != nil {
+			job(aboutPushed, "pushgateway", own, o.prefix+pushPath+"/metrics", tls)
+			b.WriteString(honorLabels)
+		}
 	}
 	if o.node == nil {
 		job("The node-agent of this host, where one runs.", "node", "localhost:9100", "/metrics", false)

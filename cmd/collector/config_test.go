@@ -54,6 +54,10 @@ func TestBuiltInConfiguration(t *testing.T) {
 		{"alone", nil, []string{job("collector", "localhost:9090"), job("node", "localhost:9100")}},
 		{"standalone", []string{"--standalone", "--standalone.node-address=127.0.0.1:9111", "--web.listen-address=0.0.0.0:80"},
 			[]string{job("collector", "localhost:80"), job("node", "127.0.0.1:9111")}},
+		{"with pushed metrics", []string{"--push", "--web.route-prefix=/deep"}, []string{
+			job("collector", "localhost:9090", "metrics_path: /deep/metrics"),
+			job("pushgateway", "localhost:9090", "metrics_path: /deep/push/metrics") + "    honor_labels: true\n",
+		}},
 		{"IPv6", []string{"--web.listen-address=[::1]:9090"}, []string{job("collector", "[::1]:9090")}},
 		{"second address", []string{"--web.listen-address=unix:/run/c.sock", "--web.listen-address=:9090"}, []string{job("collector", "localhost:9090")}},
 		{"below a path", []string{"--web.external-url=https://host/deep/er/"}, []string{job("collector", "localhost:9090", "metrics_path: /deep/er/metrics")}},

@@ -67,6 +67,8 @@ type flags struct {
 	cluster     clusterFlags
 	shard       shardFlags
 	extraLabels *[]string
+	probe       probeFlags
+	push        pushFlags
 
 	discoveryInterval model.Duration
 	features          *[]string
@@ -100,6 +102,8 @@ func newFlags() *flags {
 	f.agentFlags()
 	f.webFlags()
 	f.queryFlags()
+	f.probe.declare(app)
+	f.push.declare(app)
 	f.features = app.Flag("enable-feature", "Experimental features of Prometheus, separated by commas: "+strings.Join(featureNames(), ", ")+". Repeatable.").Strings()
 	f.autoMemory = app.Flag("auto-gomemlimit", "Collect garbage harder near the memory limit of the container or host.").Default("true").Bool()
 	f.memoryRatio = app.Flag("auto-gomemlimit.ratio", "From which share of that limit.").Default("0.9").Float64()
@@ -176,6 +180,7 @@ type options struct {
 	hostname    string   // of this machine or pod
 	pod         string   // whose StatefulSet says which shard this is; "" is none
 	namespace   string   // of the pod
+	gateway     gatewayOptions
 }
 
 // nodeOptions are for the node-agent in this process.
@@ -220,6 +225,9 @@ func (f *flags) options(log *slog.Logger) (options, error) {
 		o.node = &nodeOptions{host: f.host, web: f.app.Server(log)}
 		o.node.web.Program, o.node.web.Addresses, o.node.web.SystemdSocket = "node-agent", []string{*f.nodeListen}, false
 		o.node.web.AddressFlag = "--standalone.node-address"
+	}
+	if err := f.gateways(&o, log); err != nil {
+		return options{}, err
 	}
 	external, err := externalURL(*f.externalURL, o.web.Addresses)
 	if err != nil {

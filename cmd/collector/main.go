@@ -48,7 +48,11 @@ func collect(ctx context.Context, args []string) error {
 	}
 	cli.LimitMemory(o.memoryShare, log)
 	quit := make(chan struct{}, 1)
-	servers, err := o.servers(engine, own, quit, log)
+	parts, err := o.gateways(engine, own, log)
+	if err != nil {
+		return err
+	}
+	servers, err := o.servers(parts, own, quit, log)
 	if err != nil {
 		return err
 	}
@@ -58,7 +62,7 @@ func collect(ctx context.Context, args []string) error {
 		}
 	}
 
-	var tasks []run.Task
+	tasks := parts.tasks()
 	for _, s := range servers {
 		tasks = append(tasks, s.server.Task())
 	}
@@ -69,7 +73,7 @@ func collect(ctx context.Context, args []string) error {
 		}
 		tasks = append(tasks, shard)
 	}
-	tasks = append(tasks, o.reload(engine, log), o.engineTask(engine), announce(log, servers), endOn(quit))
+	tasks = append(tasks, o.reload(parts, log), o.engineTask(engine), announce(log, servers), endOn(quit))
 	return run.Run(ctx, log, tasks...)
 }
 

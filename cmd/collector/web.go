@@ -40,9 +40,18 @@ func ownMetrics() *prometheus.Registry {
 	return reg
 }
 
+// ownHandler serves what the collector says about itself.
+func ownHandler(own *prometheus.Registry) http.Handler {
+	return promhttp.InstrumentMetricHandler(own, promhttp.HandlerFor(own, promhttp.HandlerOpts{
+		Registry:            own,
+		MaxRequestsInFlight: maxScrapes,
+		EnableOpenMetrics:   true,
+	}))
+}
+
 // servers are those of the node-agent, where it is in this process, and of the
 // collector itself.
-func (o options) servers(engine *promstack.Engine, own *prometheus.Registry, quit chan<- struct{}, log *slog.Logger) ([]named, error) {
+func (o options) servers(p parts, own *prometheus.Registry, quit chan<- struct{}, log *slog.Logger) ([]named, error) {
 	var all []named
 	if o.node != nil {
 		node, err := o.node.server(log)
@@ -55,8 +64,14 @@ func (o options) servers(engine *promstack.Engine, own *prometheus.Registry, qui
 	if err != nil {
 		return nil, cli.Usage(err)
 	}
-	web.ReadyWhen("engine", engine.Ready)
-	o.routes(web, engine, own, quit)
+	web.ReadyWhen("engine", p.engine.Ready)
+	metrics := ownHandler(own)
+	o.routes(web, p, metrics, quit)
+	more, err := o.gatewayServers(p, metrics)
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, more...)
 	return append(all, named{web, "collector", o.prefix + "/"}), nil
 }
 
@@ -85,8 +100,8 @@ func (n *nodeOptions) server(log *slog.Logger) (*serve.Server, error) {
 }
 
 // routes lays out the collector's paths, all of them below the prefix.
-func (o options) routes(s *serve.Server, engine *promstack.Engine, own *prometheus.Registry, quit chan<- struct{}) {
-	p := o.prefix
+func (o options) routes(s *serve.Server, parts parts, metrics http.Handler, quit chan<- struct{}) {
+	p, engine := o.prefix, parts.engine
 	s.Handle("GET "+p+"/-/healthy", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "The collector is healthy.")
 	}))
@@ -98,7 +113,7 @@ func (o options) routes(s *serve.Server, engine *promstack.Engine, own *promethe
 		fmt.Fprintln(w, "The collector is ready.")
 	}))
 	s.Handle(p+"/-/reload", o.lifecycleOnly(func(w http.ResponseWriter, _ *http.Request) {
-		switch err := engine.Reload(); {
+		switch err := parts.Reload(); {
 		case errors.Is(err, promstack.ErrNotRunning):
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		case err != nil:
@@ -112,12 +127,9 @@ func (o options) routes(s *serve.Server, engine *promstack.Engine, own *promethe
 		default: // already said
 		}
 	}))
-	s.Handle("GET "+p+"/metrics", promhttp.InstrumentMetricHandler(own, promhttp.HandlerFor(own, promhttp.HandlerOpts{
-		Registry:            own,
-		MaxRequestsInFlight: maxScrapes,
-		EnableOpenMetrics:   true,
-	})))
+	s.Handle("GET "+p+"/metrics", metrics)
 	s.Handle("GET "+p+"/federate", engine.Federate())
+	parts.route(s, p)
 	api := http.StripPrefix(p+"/api/v1", engine.Handler())
 	s.Handle(p+"/api/v1/", api)
 	s.Handle(p+"/api/v1/admin/", sameSite(api))
@@ -150,7 +162,7 @@ func (o options) lifecycleOnly(h http.HandlerFunc) http.Handler {
 
 // reload takes the configuration over again at each SIGHUP, and when its files
 // change where that is asked for.
-func (o options) reload(engine *promstack.Engine, log *slog.Logger) run.Task {
+func (o options) reload(p parts, log *slog.Logger) run.Task {
 	return run.Task{Name: "reload", Run: func(ctx context.Context, ready func()) error {
 		hangup := make(chan os.Signal, 1)
 		signal.Notify(hangup, syscall.SIGHUP)
@@ -161,7 +173,7 @@ func (o options) reload(engine *promstack.Engine, log *slog.Logger) run.Task {
 			defer ticker.Stop()
 			look = ticker.C
 		}
-		sum, err := o.engine.Source.Checksum()
+		sum, err := p.checksum(o.engine.Source)
 		if err != nil {
 			return cli.Usage(err)
 		}
@@ -173,14 +185,14 @@ func (o options) reload(engine *promstack.Engine, log *slog.Logger) run.Task {
 			case <-hangup:
 			case <-look:
 				// What cannot be read is told by the reload, once: its sum is "".
-				now, _ := o.engine.Source.Checksum()
+				now, _ := p.checksum(o.engine.Source)
 				if now == sum {
 					continue
 				}
 				sum = now
 			}
-			// The engine logs what is wrong with a configuration.
-			if err := engine.Reload(); errors.Is(err, promstack.ErrNotRunning) {
+			// What is wrong with a configuration is logged where it is read.
+			if err := p.Reload(); errors.Is(err, promstack.ErrNotRunning) {
 				log.Warn("Too early or too late for a reload")
 			}
 		}

@@ -38,7 +38,11 @@ func collectorOn(t *testing.T, args ...string) (client *http.Client, begin func(
 		t.Fatal(err)
 	}
 	asked := make(chan struct{}, 1)
-	servers, err := o.servers(engine, own, asked, silent)
+	parts, err := o.gateways(engine, own, silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	servers, err := o.servers(parts, own, asked, silent)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +60,7 @@ func collectorOn(t *testing.T, args ...string) (client *http.Client, begin func(
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- run.Run(ctx, silent, servers[0].server.Task(), waiting, o.reload(engine, silent), o.engineTask(engine))
+		done <- run.Run(ctx, silent, append(parts.tasks(), servers[len(servers)-1].server.Task(), waiting, o.reload(parts, silent), o.engineTask(engine))...)
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -84,7 +88,16 @@ func collectorOn(t *testing.T, args ...string) (client *http.Client, begin func(
 // ask returns the status and text of an answer.
 func ask(t *testing.T, c *http.Client, method, path string, header ...string) (int, string) {
 	t.Helper()
+	return send(t, c, method, path, nil, header...)
+}
+
+// send is ask with a body.
+func send(t *testing.T, c *http.Client, method, path string, body io.Reader, header ...string) (int, string) {
+	t.Helper()
 	r := &http.Request{Method: method, URL: &url.URL{Scheme: "http", Host: "collector"}, Header: http.Header{}}
+	if body != nil {
+		r.Body = io.NopCloser(body)
+	}
 	var query string
 	r.URL.Path, query, _ = strings.Cut(path, "?")
 	r.URL.RawQuery = query

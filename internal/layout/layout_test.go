@@ -27,6 +27,7 @@ var own = map[string][]string{
 	"watchpost/test/":                   {"watchpost/"},
 	"watchpost/collectors":              {"watchpost/internal/expo", "watchpost/internal/hostfs", "watchpost/internal/netlink"},
 	"watchpost/internal/cadvisor":       {"watchpost/internal/expo", "watchpost/internal/fetch", "watchpost/internal/run", "watchpost/internal/runtimesock"},
+	"watchpost/deploy/":                 {},
 	"watchpost/internal/consul":         {"watchpost/internal/run"},
 	"watchpost/internal/containers":     {"watchpost/internal/expo", "watchpost/internal/promname"},
 	"watchpost/internal/expo":           {},
@@ -37,9 +38,11 @@ var own = map[string][]string{
 	"watchpost/internal/netlink":        {},
 	"watchpost/internal/nodeagent":      {"watchpost/collectors", "watchpost/internal/expo", "watchpost/internal/hostfs", "watchpost/internal/self", "watchpost/internal/serve"},
 	"watchpost/internal/podmap":         {"watchpost/internal/containers", "watchpost/internal/fetch", "watchpost/internal/run", "watchpost/internal/runtimesock", "watchpost/internal/serve", "watchpost/internal/words"},
+	"watchpost/internal/probe":          {"watchpost/internal/serve"},
 	"watchpost/internal/promname":       {},
 	"watchpost/internal/promstack":      {"watchpost/internal/run"},
 	"watchpost/internal/proxyagent":     {"watchpost/internal/containers", "watchpost/internal/expo", "watchpost/internal/fetch", "watchpost/internal/podmap", "watchpost/internal/run", "watchpost/internal/self", "watchpost/internal/serve", "watchpost/internal/words"},
+	"watchpost/internal/push":           {"watchpost/internal/run", "watchpost/internal/serve"},
 	"watchpost/internal/run":            {},
 	"watchpost/internal/runtimesock":    {},
 	"watchpost/internal/self":           {"watchpost/internal/expo", "watchpost/internal/hostfs"},
@@ -58,6 +61,7 @@ var own = map[string][]string{
 // others tells which of our packages alone may import a library.
 var others = map[string][]string{
 	"github.com/prometheus/prometheus": {"watchpost/internal/promstack"},
+	"github.com/prometheus/blackbox":   {"watchpost/internal/probe"},
 	"github.com/alecthomas/kingpin":    {"watchpost/cmd/"},
 	"k8s.io/": {"watchpost/kube", "watchpost/internal/kubelet", "watchpost/internal/podmap", "watchpost/internal/promstack",
 		"watchpost/internal/cadvisor", "watchpost/internal/testkube", "watchpost/internal/testkube/", "watchpost/bench/"},

@@ -74,6 +74,7 @@ type Config struct {
 type Server struct {
 	cfg       Config
 	mux       *http.ServeMux
+	raw       []rawPath // before mux
 	listeners []net.Listener
 	ready     []check
 	landing   Landing
@@ -123,6 +124,29 @@ func (s *Server) handleProfiles() {
 
 // Handle serves a pattern of http.ServeMux.
 func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
+
+// HandleRaw serves all paths that begin with prefix, as they are: to http.ServeMux
+// "a//b" and "a/../b" are other spellings of another path, to which it redirects.
+func (s *Server) HandleRaw(prefix string, h http.Handler) {
+	s.raw = append(s.raw, rawPath{prefix, h})
+}
+
+// rawPath is what HandleRaw was told.
+type rawPath struct {
+	prefix  string
+	handler http.Handler
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	for _, p := range s.raw {
+		if strings.HasPrefix(r.URL.Path, p.prefix) {
+			p.handler.ServeHTTP(w, r)
+			return
+		}
+	}
+	s.mux.ServeHTTP(w, r)
+}
 
 // ReadyWhen adds a condition to /readyz: an error says what is missing.
 func (s *Server) ReadyWhen(name string, ask func() error) {
@@ -331,7 +355,7 @@ func (h atLeast) Enabled(ctx context.Context, l slog.Level) bool {
 
 func (s *Server) server() *http.Server {
 	return &http.Server{
-		Handler:           s.mux,
+		Handler:           s,
 		ReadHeaderTimeout: cmp.Or(s.cfg.HeaderTimeout, HeaderTimeout),
 		ReadTimeout:       cmp.Or(s.cfg.ReadTimeout, ReadTimeout),
 		WriteTimeout:      cmp.Or(s.cfg.WriteTimeout, WriteTimeout),

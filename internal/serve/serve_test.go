@@ -116,6 +116,20 @@ func TestServesOnSeveralAddresses(t *testing.T) {
 	}
 }
 
+// A raw path is served as it is, where others are cleaned first.
+func TestRawPaths(t *testing.T) {
+	tell := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.URL.Path) })
+	s := start(t, Config{Addresses: []string{"127.0.0.1:0"}}, func(s *Server) {
+		s.HandleRaw("/raw/", tell)
+		s.Handle("/", tell)
+	})
+	for path, want := range map[string]string{"/raw/a//b": "/raw/a//b", "/raw/a/../../b": "/raw/a/../../b", "/a//b": "/a/b", "/raw": "/raw"} {
+		if _, got := get(t, http.DefaultClient, s.URLs()[0]+path); got != want {
+			t.Errorf("%s came as %s, want %s", path, got, want)
+		}
+	}
+}
+
 func TestPprofOnRequest(t *testing.T) {
 	s := start(t, Config{Addresses: []string{"127.0.0.1:0"}, Pprof: true}, nil)
 	if code, text := get(t, http.DefaultClient, s.URLs()[0]+"/debug/pprof/"); code != 200 || !strings.Contains(text, "goroutine") {
