@@ -16,6 +16,7 @@ import (
 	"time"
 
 	commonconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/relabel"
@@ -165,7 +166,8 @@ func sortTargets(all []listed, w pageapi.Window) {
 		if w.Down {
 			c = -c
 		}
-		return cmp.Or(c, cmp.Compare(stateOrder[a.state], stateOrder[b.state]), pageapi.Natural(a.pool, b.pool), pageapi.Natural(a.url, b.url))
+		return cmp.Or(c, cmp.Compare(stateOrder[a.state], stateOrder[b.state]), pageapi.Natural(a.pool, b.pool), pageapi.Natural(a.url, b.url),
+			pageapi.Natural(a.GetValue(model.InstanceLabel), b.GetValue(model.InstanceLabel)))
 	})
 }
 

@@ -2,6 +2,7 @@
 // everything, so it can be handed on; running a query is going to its address.
 
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { Editor } from "../editor/editor";
 import { RangeChoice, timeOf, useRefresh } from "../controls";
 import { useNow } from "../load";
 import { QueryGraph } from "../querygraph";
@@ -81,14 +82,59 @@ interface BoxProps {
   onRun: () => void;
 }
 
+// The editor's script is fetched once, at the first look at this view.
+let fetched: Promise<typeof import("../editor/editor")> | undefined;
+const fetchEditor = () => {
+  const address = document.querySelector<HTMLMetaElement>('meta[name="editor"]')?.content ?? "";
+  return (fetched ??= import(new URL(address, document.baseURI).href) as Promise<typeof import("../editor/editor")>);
+};
+
+const label = "PromQL expression. Enter runs it, Shift and Enter begin a new line, Tab completes.";
+const hint = "PromQL expression";
+
 function Box({ text, onText, onRun }: BoxProps) {
+  const host = useRef<HTMLDivElement>(null);
   const area = useRef<HTMLTextAreaElement>(null);
+  const editor = useRef<Editor | null>(null);
+  const [ready, setReady] = useState(false);
+  // The editor calls what is of now, not of when it was made.
+  const now = useRef({ text, onText, onRun });
+  now.current = { text, onText, onRun };
+
   useEffect(() => {
+    let gone = false;
+    fetchEditor().then(
+      ({ attach }) => {
+        if (gone || !host.current) return;
+        const focused = document.activeElement === area.current;
+        editor.current = attach(host.current, {
+          text: now.current.text,
+          base: document.baseURI.replace(/\/[^/]*$/, ""),
+          label,
+          hint,
+          onText: (t) => now.current.onText(t),
+          onRun: () => now.current.onRun(),
+        });
+        setReady(true);
+        if (focused) editor.current.focus();
+      },
+      () => (fetched = undefined), // the plain box stays; the next visit tries again
+    );
+    return () => {
+      gone = true;
+      editor.current?.destroy();
+      editor.current = null;
+    };
+  }, []);
+
+  useEffect(() => {
+    editor.current?.set(text);
     const el = area.current;
     if (!el) return;
     el.style.height = "auto";
     el.style.height = `${el.scrollHeight + 2}px`;
   }, [text]);
+
   return (
     <form
       class="expr"
@@ -97,22 +143,25 @@ function Box({ text, onText, onRun }: BoxProps) {
         onRun();
       }}
     >
-      <textarea
-        ref={area}
-        rows={1}
-        aria-label="PromQL expression. Enter runs it, Shift and Enter begin a new line."
-        placeholder="PromQL expression"
-        spellcheck={false}
-        autocapitalize="off"
-        autocomplete="off"
-        value={text}
-        onInput={(e) => onText(e.currentTarget.value)}
-        onKeyDown={(e) => {
-          if (e.key !== "Enter" || e.shiftKey || e.isComposing) return;
-          e.preventDefault();
-          onRun();
-        }}
-      />
+      <div ref={host} class="editor" data-ready={ready} hidden={!ready} />
+      {!ready && (
+        <textarea
+          ref={area}
+          rows={1}
+          aria-label={label}
+          placeholder={hint}
+          spellcheck={false}
+          autocapitalize="off"
+          autocomplete="off"
+          value={text}
+          onInput={(e) => onText(e.currentTarget.value)}
+          onKeyDown={(e) => {
+            if (e.key !== "Enter" || e.shiftKey || e.isComposing) return;
+            e.preventDefault();
+            onRun();
+          }}
+        />
+      )}
       <button type="submit" class="run">
         Run
       </button>
