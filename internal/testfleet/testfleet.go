@@ -267,8 +267,10 @@ func (m *maker) pod(i int) {
 	for _, name := range []string{"Pending", "Succeeded", "Failed", "Unknown", "Running"} {
 		kube(always(boolean(name == phase)), "kube_pod_status_phase", "phase", name)
 	}
-	// The container of a sick pod runs for two minutes of each of its lives.
-	down := func(at time.Time) bool { return p.Sick && at.Sub(m.now.Add(-History))%lives >= 2*time.Minute }
+	// The container of a sick pod ran for two minutes of each of its lives, and does not run at present.
+	down := func(at time.Time) bool {
+		return p.Sick && (at.Sub(m.now.Add(-History))%lives >= 2*time.Minute || !at.Before(m.now.Add(-Step)))
+	}
 	for _, condition := range []string{"true", "false", "unknown"} {
 		kube(func(at time.Time) (float64, bool) {
 			ready := !p.Pending && !down(at)
@@ -302,7 +304,7 @@ func (m *maker) pod(i int) {
 			}, "kube_pod_container_status_restarts_total")
 		}
 		if crashes {
-			of(func(at time.Time) (float64, bool) { return 1, down(at) || !at.Before(m.now.Add(-Step)) }, "kube_pod_container_status_waiting_reason", "reason", "CrashLoopBackOff")
+			of(func(at time.Time) (float64, bool) { return 1, down(at) }, "kube_pod_container_status_waiting_reason", "reason", "CrashLoopBackOff")
 			of(always(1), "kube_pod_container_status_last_terminated_reason", "reason", "OOMKilled")
 			of(always(137), "kube_pod_container_status_last_terminated_exitcode")
 			of(always(float64(m.now.Unix()-120)), "kube_pod_container_status_last_terminated_timestamp")

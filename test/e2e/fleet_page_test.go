@@ -435,8 +435,11 @@ func TestPageAuth(t *testing.T) {
 		if strings.Contains(path, "/raw") {
 			want = http.StatusBadGateway
 		}
-		if status, body := ask(path, true); status != want {
-			t.Errorf("%s with the password: %d, want %d: %.80s", path, status, want, body)
-		}
+		c.until(path+" with the password", func() error {
+			if status, body := ask(path, true); status != want {
+				return fmt.Errorf("%d, want %d: %.80s", status, want, body)
+			}
+			return nil
+		})
 	}
 }

@@ -90,7 +90,7 @@ export function Alerts({ params }: { params: URLSearchParams }) {
         <States
           params={params}
           counts={data && counts}
-          all={data && Object.values(counts).reduce((a, b) => a + b, 0)}
+          all={data && Object.values(counts).reduce((a, b) => a + b, 0) - (byGroup ? 0 : (counts.recording ?? 0))}
           states={[
             ["firing", "Firing"],
             ["pending", "Pending"],
@@ -176,7 +176,7 @@ function RuleRow({ rule: r, state, group }: { rule: Rule; state: string; group: 
             {a.annotations.summary ?? a.annotations.description ?? a.annotations.message ?? r.name}
             <small>
               {" "}
-              {a.state} {a.activeAt ? `for ${span((Date.now() - Date.parse(a.activeAt)) / 1000)}` : absent} · value {a.value}
+              {a.state} {a.activeAt ? `for ${span((Date.now() - Date.parse(a.activeAt)) / 1000)}` : absent} · value {format("number", Number(a.value))}
             </small>
           </p>
           <LabelList labels={Object.entries(a.labels).filter(([k]) => k !== "alertname")} />

@@ -135,7 +135,7 @@ function Containers({ containers }: { containers: Container[] }) {
                 <small class="image">{c.image}</small>
               </td>
               <td role="cell" class="why">
-                <span class={c.reason && c.state !== "running" ? "bad" : ""}>{[c.state, c.reason].filter(Boolean).join(": ") || absent}</span>
+                <span class={c.reason && c.state !== "running" ? "bad" : ""}>{[c.state, c.state !== "running" && c.reason].filter(Boolean).join(": ") || absent}</span>
                 {c.ready === false && <span> not ready</span>}
                 {c.started && c.state === "running" && <small> since {moment(c.started)}</small>}
               </td>

@@ -35,7 +35,7 @@ export function Query({ params }: { params: URLSearchParams }) {
         <span class="grow" />
         {time === null && control}
       </div>
-      <Box text={text} onText={setText} onRun={run} />
+      <Box given={expr} text={text} onText={setText} onRun={run} />
       <div class="bar">
         <Choice
           label="Show as"
@@ -77,6 +77,8 @@ function tabOf(params: URLSearchParams): "table" | "graph" {
 }
 
 interface BoxProps {
+  /** The expression of the address: the box is set to it, and to nothing else while somebody writes. */
+  given: string;
   text: string;
   onText: (text: string) => void;
   onRun: () => void;
@@ -92,7 +94,7 @@ const fetchEditor = () => {
 const label = "PromQL expression. Enter runs it, Shift and Enter begin a new line, Tab completes.";
 const hint = "PromQL expression";
 
-function Box({ text, onText, onRun }: BoxProps) {
+function Box({ given, text, onText, onRun }: BoxProps) {
   const host = useRef<HTMLDivElement>(null);
   const area = useRef<HTMLTextAreaElement>(null);
   const editor = useRef<Editor | null>(null);
@@ -127,8 +129,9 @@ function Box({ text, onText, onRun }: BoxProps) {
     };
   }, []);
 
+  useEffect(() => editor.current?.set(given), [given]);
+
   useEffect(() => {
-    editor.current?.set(text);
     const el = area.current;
     if (!el) return;
     el.style.height = "auto";
