@@ -34,7 +34,10 @@ type Source interface {
 const (
 	// MaxAge is how old the list of nodes and the list of pods may be: whoever
 	// pages, sorts and searches within that time asks the storage nothing.
-	MaxAge = 10 * time.Second
+	// What took long to make is held longer, five times as long as it took and
+	// mostMaxAge at most: a slow machine is not made slower by its readers.
+	MaxAge     = 10 * time.Second
+	mostMaxAge = time.Minute
 	// keepUnused is how long they are held after they were last asked for.
 	keepUnused = 2 * time.Minute
 	// Timeout bounds one answer.
@@ -168,7 +171,8 @@ type kept[T any] struct {
 	making chan struct{} // closed when the value that is being made is there
 	value  T
 	made   time.Time
-	gen    int // tells one use from the next
+	fresh  time.Duration // how long it is, from made on
+	gen    int           // tells one use from the next
 }
 
 // get is the value, made anew where it is older than MaxAge; asked is what that
@@ -176,7 +180,7 @@ type kept[T any] struct {
 func (k *kept[T]) get(ctx context.Context, v *View, build func(context.Context, *inquiry) (T, error)) (value T, made time.Time, asked *inquiry, err error) {
 	for {
 		k.mu.Lock()
-		if !k.made.IsZero() && v.now().Sub(k.made) < MaxAge {
+		if !k.made.IsZero() && v.now().Sub(k.made) < k.fresh {
 			defer k.mu.Unlock()
 			k.use()
 			return k.value, k.made, nil, nil
@@ -205,6 +209,7 @@ func (k *kept[T]) get(ctx context.Context, v *View, build func(context.Context, 
 	close(done)
 	if err == nil {
 		k.value, k.made = value, asked.at
+		k.fresh = max(MaxAge, min(mostMaxAge, 5*v.now().Sub(asked.at)))
 		k.use()
 	}
 	return value, asked.at, asked, err

@@ -88,6 +88,31 @@ func podOf(l iter.Seq2[string, string]) (k podKey) {
 	return k
 }
 
+// readPod is the pod that labels tell of: those of kube_pod_info, or of its containers.
+func readPod(l iter.Seq2[string, string], names names) (p Pod) {
+	for n, v := range l {
+		switch n {
+		case "cluster":
+			p.Cluster = names.keep(v)
+		case "namespace":
+			p.Namespace = names.keep(v)
+		case "pod":
+			p.Name = names.keep(v)
+		case "pod_ip":
+			p.IP = names.keep(v)
+		case "node":
+			p.Node = names.keep(v)
+		case "created_by_kind":
+			p.byKind = names.keep(v)
+		case "created_by_name":
+			p.by = names.keep(v)
+		case "host_network":
+			p.hostNetwork = v == "true"
+		}
+	}
+	return p
+}
+
 // harmless reasons to wait are those of every pod that starts.
 func harmless(reason string) bool {
 	return reason == "ContainerCreating" || reason == "PodInitializing"
@@ -136,27 +161,8 @@ func (v *View) listPods(ctx context.Context, q *inquiry) (*podList, error) {
 	}
 	err := q.ask(ctx,
 		question{"pods", "kube_pod_info", value(func(l iter.Seq2[string, string], _ float64) {
-			p := Pod{Phase: "Running"}
-			for n, v := range l {
-				switch n {
-				case "cluster":
-					p.Cluster = names.keep(v)
-				case "namespace":
-					p.Namespace = names.keep(v)
-				case "pod":
-					p.Name = names.keep(v)
-				case "pod_ip":
-					p.IP = names.keep(v)
-				case "node":
-					p.Node = names.keep(v)
-				case "created_by_kind":
-					p.byKind = names.keep(v)
-				case "created_by_name":
-					p.by = names.keep(v)
-				case "host_network":
-					p.hostNetwork = v == "true"
-				}
-			}
+			p := readPod(l, names)
+			p.Phase = "Running"
 			add(p)
 		})},
 		question{"phases", `kube_pod_status_phase{phase="Running"} == 0`, value(func(l iter.Seq2[string, string], _ float64) {
@@ -172,24 +178,7 @@ func (v *View) listPods(ctx context.Context, q *inquiry) (*podList, error) {
 	list.full = len(list.all) > 0
 	if !list.full {
 		err = q.ask(ctx, question{"pods of containers", `group by (cluster, namespace, pod, node, pod_ip) (container_memory_working_set_bytes{pod!="",container!=""})`,
-			value(func(l iter.Seq2[string, string], _ float64) {
-				p := Pod{}
-				for n, v := range l {
-					switch n {
-					case "cluster":
-						p.Cluster = names.keep(v)
-					case "namespace":
-						p.Namespace = names.keep(v)
-					case "pod":
-						p.Name = names.keep(v)
-					case "pod_ip":
-						p.IP = names.keep(v)
-					case "node":
-						p.Node = names.keep(v)
-					}
-				}
-				add(p)
-			})})
+			value(func(l iter.Seq2[string, string], _ float64) { add(readPod(l, names)) })})
 		if err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/tsdb/index"
 
@@ -39,7 +40,7 @@ type cardinality struct {
 // cardinality counts the series in memory for each value of a label (by, else the
 // name of the metric), and tells which labels have many values.
 func (e *Engine) cardinality(r *http.Request) (c cardinality, err error) {
-	by := cmp.Or(r.URL.Query().Get("by"), labels.MetricName)
+	by := cmp.Or(r.URL.Query().Get("by"), model.MetricNameLabel)
 	err = e.use(r.Context(), func(_ context.Context, p *parts) error {
 		s := p.stores.local.Head().Stats(by, tops)
 		c = cardinality{Series: s.NumSeries, By: by,
@@ -92,7 +93,7 @@ func (e *Engine) metricCardinality(r *http.Request) (c metricCardinality, err er
 			return err
 		}
 		defer ix.Close()
-		postings, err := ix.Postings(ctx, labels.MetricName, c.Metric)
+		postings, err := ix.Postings(ctx, model.MetricNameLabel, c.Metric)
 		if err != nil {
 			return err
 		}
@@ -111,7 +112,7 @@ func (e *Engine) metricCardinality(r *http.Request) (c metricCardinality, err er
 			}
 			c.Series++
 			b.Labels().Range(func(l labels.Label) {
-				if l.Name == labels.MetricName {
+				if l.Name == model.MetricNameLabel {
 					return
 				}
 				if counts[l.Name] == nil {
