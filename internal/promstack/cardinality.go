@@ -41,7 +41,7 @@ type cardinality struct {
 // name of the metric), and tells which labels have many values.
 func (e *Engine) cardinality(r *http.Request) (c cardinality, err error) {
 	by := cmp.Or(r.URL.Query().Get("by"), model.MetricNameLabel)
-	err = e.use(r.Context(), func(_ context.Context, p *parts) error {
+	err = e.useStored(r.Context(), func(_ context.Context, p *parts) error {
 		s := p.stores.local.Head().Stats(by, tops)
 		c = cardinality{Series: s.NumSeries, By: by,
 			Pairs:   s.IndexPostingStats.NumLabelPairs,
@@ -87,7 +87,7 @@ func (e *Engine) metricCardinality(r *http.Request) (c metricCardinality, err er
 	if c.Metric == "" {
 		return c, pageapi.BadData("name is missing: the name of a metric")
 	}
-	err = e.use(r.Context(), func(ctx context.Context, p *parts) error {
+	err = e.useStored(r.Context(), func(ctx context.Context, p *parts) error {
 		ix, err := p.stores.local.Head().Index()
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ package promstack
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"net/http"
 	"time"
@@ -17,7 +18,8 @@ import (
 	"watchpost/internal/pageapi"
 )
 
-// parts are what the page's handlers use of a running engine.
+// parts are what the page's handlers use of a running engine. One that forwards
+// only has neither queries nor stores.
 type parts struct {
 	queries *queries
 	stores  *stores
@@ -27,11 +29,25 @@ type parts struct {
 // errNotReady is answered until the engine is ready, and once it stops.
 var errNotReady = &pageapi.Error{Status: http.StatusServiceUnavailable, Kind: "unavailable", Err: ErrNotRunning}
 
+// errForwards is answered to questions about samples by an engine that keeps none.
+var errForwards = &pageapi.Error{Status: http.StatusUnprocessableEntity, Kind: "unavailable",
+	Err: errors.New("this collector forwards its samples and keeps none: ask where they go")}
+
+// useStored is use for what needs samples.
+func (e *Engine) useStored(ctx context.Context, do func(ctx context.Context, p *parts) error) error {
+	return e.use(ctx, func(ctx context.Context, p *parts) error {
+		if p.stores == nil {
+			return errForwards
+		}
+		return do(ctx, p)
+	})
+}
+
 // use calls do with the parts of the engine, which wait for it when they stop. The
 // context of do ends with ctx, and shortly after the engine began to stop.
 func (e *Engine) use(ctx context.Context, do func(ctx context.Context, p *parts) error) error {
-	api, late, _ := e.gate.enter()
-	if api == nil {
+	_, late, state := e.gate.enter()
+	if state != gateOpen {
 		return errNotReady
 	}
 	defer e.gate.inside.Done()
@@ -47,7 +63,7 @@ func (e *Engine) use(ctx context.Context, do func(ctx context.Context, p *parts)
 // histograms are left out. Neither sequence may be used after each has returned.
 // Only what is stored here is asked, no remote read.
 func (e *Engine) Query(ctx context.Context, expr string, at time.Time, each func(labels iter.Seq2[string, string], points iter.Seq2[int64, float64])) error {
-	return e.use(ctx, func(ctx context.Context, p *parts) error {
+	return e.useStored(ctx, func(ctx context.Context, p *parts) error {
 		q, err := p.queries.NewInstantQuery(ctx, p.stores.local, nil, expr, at)
 		if err != nil {
 			return err
