@@ -74,8 +74,8 @@ golden: ## refresh every expected output, then read the diff
 # The collector beside Prometheus: WATCHPOST_PROMETHEUS=$PWD/bin/prometheus after `make prometheus`; killed more often: WATCHPOST_KILLS=20;
 # with a real Alertmanager where one is installed (Debian: prometheus-alertmanager), or WATCHPOST_ALERTMANAGER=binary.
 # Longer, for state-agent and cadvisor-proxy: WATCHPOST_CHURN=10m, for cadvisor-proxy WATCHPOST_PROMTOOL=110; for state-agent WATCHPOST_CUT=1m WATCHPOST_UPDATES=1000000, and WATCHPOST_KSM=kube-state-metrics to compare with.
-# Longer, for state-agent: WATCHPOST_CHURN=10m WATCHPOST_CUT=1m WATCHPOST_UPDATES=1000000, and WATCHPOST_KSM=kube-state-metrics to compare with.
 # WATCHPOST_BLACKBOX=blackbox_exporter, WATCHPOST_PUSHGATEWAY=pushgateway: the programs (0.28, 1.11) that probes and pushes are compared with.
+# Larger, for the page: WATCHPOST_FLEET=1 (500 nodes, 20,000 pods, some minutes); E2E_SCREENSHOTS=DIR keeps what the browser saw.
 e2e: build ## the real programs, started and asked
 	go test -tags e2e -count 1 -timeout 20m ./test/e2e/...
 

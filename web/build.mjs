@@ -28,54 +28,84 @@ async function tests() {
   });
 }
 
-// licences of what is bundled stand at the head of the script, as they ask for.
-async function licences() {
-  const { dependencies } = JSON.parse(await readFile(join(here, "package.json"), "utf8"));
-  const texts = Object.keys(dependencies).map(async (name) => {
-    const text = await readFile(join(here, "node_modules", name, "LICENSE"), "utf8");
-    return `/*! ${name}\n\n${text.trim()}\n*/`;
+// licences of the packages that are in a bundle stand at the head of it, as they ask for.
+async function licences(metafile) {
+  const names = new Set();
+  for (const f of Object.keys(metafile.inputs)) {
+    const [, name] = f.match(/node_modules\/((?:@[^/]+\/)?[^/]+)\/(?!.*node_modules\/)/) ?? [];
+    if (name) names.add(name);
+  }
+  const texts = [...names].sort().map(async (name) => {
+    const folder = join(here, "node_modules", name);
+    const file = (await readdir(folder)).find((f) => /^licen[cs]e(\.|$)/i.test(f));
+    if (!file) throw new Error(`${name} has no file with its licence`);
+    return `/*! ${name}\n\n${(await readFile(join(folder, file), "utf8")).trim()}\n*/`;
   });
   return (await Promise.all(texts)).join("\n");
 }
 
+// withLicences are the options of a build with its banner, for which it is made twice.
+async function withLicences(options) {
+  const { metafile } = await build({ ...options, write: false, plugins: [] });
+  return { ...options, banner: { js: await licences(metafile) } };
+}
+
+const browser = {
+  ...common,
+  outdir: join(dist, "assets"),
+  entryNames: "[name]-[hash]",
+  platform: "browser",
+  target: ["chrome123", "firefox124", "safari17.5"],
+  minify: true,
+  legalComments: "none",
+  metafile: true,
+};
+
+const tell = (outputs) => {
+  for (const [f, o] of Object.entries(outputs)) console.log(`${basename(f).padEnd(28)} ${(o.bytes / 1024).toFixed(1)} KiB`);
+};
+
+// editor builds the script that is fetched when a query is written; it returns its address.
+async function editor() {
+  const options = { ...browser, entryPoints: { editor: "src/editor/editor.ts" }, format: "esm" };
+  const { metafile } = await build(await withLicences(options));
+  tell(metafile.outputs);
+  return `assets/${basename(Object.keys(metafile.outputs)[0])}`;
+}
+
 // page is an esbuild plugin that writes index.html once the names of the other files are known.
-const page = {
+const page = (editorAddress) => ({
   name: "page",
   setup(b) {
-    b.onStart(async () => {
-      await mkdir(dist, { recursive: true });
-      for (const f of await readdir(dist)) {
-        if (f !== ".keep") await rm(join(dist, f), { recursive: true });
-      }
-    });
     b.onEnd(async ({ metafile, errors }) => {
       if (errors.length > 0) return;
       const outputs = Object.entries(metafile.outputs);
       const named = (ext) => `assets/${basename(outputs.find(([f, o]) => o.entryPoint && f.endsWith(ext))[0])}`;
       const css = `assets/${basename(outputs.find(([f]) => f.endsWith(".css"))[0])}`;
       const html = await readFile(join(here, "src", "index.html"), "utf8");
-      await writeFile(join(dist, "index.html"), html.replace("{{js}}", named(".js")).replace("{{css}}", css));
+      await writeFile(
+        join(dist, "index.html"),
+        html.replace("{{js}}", named(".js")).replace("{{css}}", css).replace("{{editor}}", editorAddress),
+      );
       await writeFile(join(dist, "favicon.svg"), await readFile(join(here, "src", "favicon.svg")));
-      for (const [f, o] of outputs) console.log(`${basename(f).padEnd(28)} ${(o.bytes / 1024).toFixed(1)} KiB`);
+      tell(metafile.outputs);
     });
   },
-};
+});
 
-const options = {
-  ...common,
-  entryPoints: { app: "src/main.tsx" },
-  outdir: join(dist, "assets"),
-  entryNames: "[name]-[hash]",
-  platform: "browser",
-  format: "iife",
-  target: ["chrome123", "firefox124", "safari17.5"],
-  minify: true,
-  legalComments: "none",
-  banner: { js: await licences() },
-  metafile: true,
-  plugins: [page],
-};
+async function empty() {
+  await mkdir(dist, { recursive: true });
+  for (const f of await readdir(dist)) {
+    if (f !== ".keep") await rm(join(dist, f), { recursive: true });
+  }
+}
+
+async function options() {
+  await empty();
+  const main = { ...browser, entryPoints: { app: "src/main.tsx" }, format: "iife" };
+  return { ...(await withLicences(main)), plugins: [page(await editor())] };
+}
 
 if (process.argv.includes("--tests")) await tests();
-else if (process.argv.includes("--watch")) await (await context(options)).watch();
-else await build(options);
+else if (process.argv.includes("--watch")) await (await context(await options())).watch();
+else await build(await options());

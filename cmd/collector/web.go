@@ -133,6 +133,7 @@ func (o options) routes(s *serve.Server, parts parts, metrics http.Handler, quit
 	api := http.StripPrefix(p+"/api/v1", engine.Handler())
 	s.Handle(p+"/api/v1/", api)
 	s.Handle(p+"/api/v1/admin/", sameSite(api))
+	s.Handle(p+"/api/page/", http.StripPrefix(p+"/api/page", pageAPI(engine)))
 	s.Handle(p+"/", http.StripPrefix(p, webui.Handler(webui.Options{Version: version.Version, Prefix: prefix(o.engine.API.ExternalURL.Path)})))
 	if p != "" {
 		s.Handle("GET /{$}", http.RedirectHandler(p+"/", http.StatusFound))

@@ -32,15 +32,17 @@ var own = map[string][]string{
 	"watchpost/internal/containers":     {"watchpost/internal/expo", "watchpost/internal/promname"},
 	"watchpost/internal/expo":           {},
 	"watchpost/internal/fetch":          {},
+	"watchpost/internal/fleet":          {"watchpost/internal/pageapi"},
 	"watchpost/internal/hostfs":         {},
 	"watchpost/internal/kubelet":        {"watchpost/internal/fetch"},
 	"watchpost/internal/layout":         {},
 	"watchpost/internal/netlink":        {},
 	"watchpost/internal/nodeagent":      {"watchpost/collectors", "watchpost/internal/expo", "watchpost/internal/hostfs", "watchpost/internal/self", "watchpost/internal/serve"},
+	"watchpost/internal/pageapi":        {},
 	"watchpost/internal/podmap":         {"watchpost/internal/containers", "watchpost/internal/fetch", "watchpost/internal/run", "watchpost/internal/runtimesock", "watchpost/internal/serve", "watchpost/internal/words"},
 	"watchpost/internal/probe":          {"watchpost/internal/serve"},
 	"watchpost/internal/promname":       {},
-	"watchpost/internal/promstack":      {"watchpost/internal/run"},
+	"watchpost/internal/promstack":      {"watchpost/internal/pageapi", "watchpost/internal/run"},
 	"watchpost/internal/proxyagent":     {"watchpost/internal/containers", "watchpost/internal/expo", "watchpost/internal/fetch", "watchpost/internal/podmap", "watchpost/internal/run", "watchpost/internal/self", "watchpost/internal/serve", "watchpost/internal/words"},
 	"watchpost/internal/push":           {"watchpost/internal/run", "watchpost/internal/serve"},
 	"watchpost/internal/run":            {},
@@ -48,6 +50,7 @@ var own = map[string][]string{
 	"watchpost/internal/self":           {"watchpost/internal/expo", "watchpost/internal/hostfs"},
 	"watchpost/internal/serve":          {"watchpost/internal/expo", "watchpost/internal/run"},
 	"watchpost/internal/stateagent":     {"watchpost/internal/expo", "watchpost/internal/run", "watchpost/internal/self", "watchpost/internal/serve", "watchpost/internal/words", "watchpost/kube"},
+	"watchpost/internal/testfleet":      {},
 	"watchpost/internal/testkit":        {},
 	"watchpost/internal/testkube":       {},
 	"watchpost/internal/testkubelet":    {},
@@ -60,8 +63,8 @@ var own = map[string][]string{
 
 // others tells which of our packages alone may import a library.
 var others = map[string][]string{
-	"github.com/prometheus/prometheus": {"watchpost/internal/promstack"},
 	"github.com/prometheus/blackbox":   {"watchpost/internal/probe"},
+	"github.com/prometheus/prometheus": {"watchpost/internal/promstack", "watchpost/internal/testfleet"}, // the latter is for tests
 	"github.com/alecthomas/kingpin":    {"watchpost/cmd/"},
 	"k8s.io/": {"watchpost/kube", "watchpost/internal/kubelet", "watchpost/internal/podmap", "watchpost/internal/promstack",
 		"watchpost/internal/cadvisor", "watchpost/internal/testkube", "watchpost/internal/testkube/", "watchpost/bench/"},
@@ -86,7 +89,7 @@ func TestLayout(t *testing.T) {
 			if strings.HasPrefix(i, "watchpost/") && !slices.ContainsFunc(rule, func(r string) bool { return covers(r, i) }) {
 				t.Errorf("%s must not import %s", p.ImportPath, i)
 			}
-			if strings.HasSuffix(i, "internal/testkit") || strings.HasSuffix(i, "internal/testkubelet") && !covers("watchpost/bench/", p.ImportPath) {
+			if strings.HasSuffix(i, "internal/testkit") || strings.HasSuffix(i, "internal/testfleet") || strings.HasSuffix(i, "internal/testkubelet") && !covers("watchpost/bench/", p.ImportPath) {
 				t.Errorf("%s imports %s, which is for tests", p.ImportPath, i)
 			}
 			if covers("watchpost/cmd/", p.ImportPath) && strings.Contains(i, "internal/testkube") {

@@ -143,6 +143,7 @@ func (e *Engine) runAgent(ctx context.Context, ready func()) (err error) {
 	work.Go(func() { managers.Run() })
 	defer endDiscovery()
 
+	e.parts.Store(&parts{scrapes: scrapes})
 	e.gate.open(late, served{api: api, federate: unavailable})
 	ready()
 	<-ctx.Done()

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -73,6 +74,7 @@ type Engine struct {
 	replay *tsdb.DBStats      // progress of the WAL replay, filled while the storage opens
 
 	gate    gate
+	parts   atomic.Pointer[parts] // of the running engine, for the page
 	reloads reloads
 	shard   currentShard
 	first   *config.Config // checked by New, for what parts take when they are made; nil once they are
@@ -227,6 +229,7 @@ func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
 	work.Go(func() { room.run(discover) })
 	defer endDiscovery()
 
+	e.parts.Store(&parts{queries, stores, scrapes})
 	e.gate.open(late, served{api, federate.handler()})
 	ready()
 	<-ctx.Done()

@@ -24,12 +24,12 @@ type Options struct {
 
 // views are the paths that the page's own router knows. Only they are answered with the page, so that a mistyped
 // address stays a 404 and is not a page that looks right to a machine.
-var views = []string{"/", "/overview", "/targets", "/query"}
+var views = []string{"/", "/overview", "/fleet", "/node", "/pods", "/pod", "/apps", "/app", "/targets", "/target", "/alerts", "/query", "/cardinality", "/status"}
 
 // policy lets the page use its own origin and nothing else, and nobody frame it.
 const policy = "default-src 'self'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'; object-src 'none'"
 
-// Handler serves the embedded page at /, /overview, /targets and /query, and its files below /assets/. /graph leads to
+// Handler serves the embedded page at each of its views, and its files below /assets/. /graph leads to
 // /query, because the links in Prometheus' alerts point there. Any other path is 404, any method but GET and HEAD 405.
 //
 // In a program built without the bundle every view answers 503 with how to build it: the page that was asked for is

@@ -349,7 +349,9 @@ func TestPage(t *testing.T) {
 		b := b.in(t)
 		scraped(c, `count_over_time(up[1m]) > 25`) // so that a line is long enough to be seen
 		b.press(`nav a[href="/query"]`)
-		b.do(chromedp.SendKeys(chromedp.CSS("textarea"), "up\r"))
+		b.wait(`document.querySelector('.editor[data-ready="true"]') !== null`)
+		evaluate[any](b, `document.querySelector(".editor").shadowRoot.querySelector(".cm-content").focus()`)
+		b.do(chromedp.KeyEvent("up\r"))
 		b.wait(`document.querySelectorAll(".result tbody tr").length === 3`)
 		if got := b.text(".result tbody"); !strings.Contains(got, `up{instance="`+c.node+`", job="node"}`) {
 			t.Errorf("the result is %q", got)

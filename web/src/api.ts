@@ -17,15 +17,14 @@ export type Value =
   | { resultType: "scalar"; result: [number, string] }
   | { resultType: "string"; result: [number, string] };
 
-export interface Target {
-  scrapePool: string;
-  scrapeUrl: string;
-  labels: Labels;
-  health: string;
-  lastError: string;
-  lastScrape: string;
-  lastScrapeDuration: number;
-  scrapeInterval: string;
+export type Params = Record<string, string | number | null | undefined>;
+
+/** query is the part of an address from its question mark on; what is empty is left out. */
+function query(params: Params): string {
+  const q = new URLSearchParams();
+  for (const [k, v] of Object.entries(params)) if (v !== null && v !== undefined && v !== "") q.set(k, String(v));
+  const text = q.toString();
+  return text ? `?${text}` : "";
 }
 
 /** An answer and what the API remarked about it. */
@@ -93,9 +92,28 @@ export class Api {
     return (await this.ask<Labels[]>("series", signal, new URLSearchParams(form))).data;
   }
 
-  async targets(signal: AbortSignal): Promise<Target[]> {
-    const { data } = await this.ask<{ activeTargets: Target[] }>("targets?state=active", signal);
-    return data.activeTargets;
+  /** v1 reads any other path of Prometheus' API. */
+  async v1<T>(path: string, params: Params, signal: AbortSignal): Promise<T> {
+    return (await this.ask<T>(path + query(params), signal)).data;
+  }
+
+  /** page reads what the collector offers its own page (internal/fleet, internal/promstack). */
+  async page<T>(path: string, params: Params, signal: AbortSignal): Promise<T> {
+    return (await this.ask<T>(path + query(params), signal, undefined, "api/page/")).data;
+  }
+
+  /** raw is what a target answers to a scrape, as text. */
+  async raw(pool: string, url: string, signal: AbortSignal): Promise<string> {
+    const path = new URL(`api/page/targets/raw${query({ pool, url })}`, this.options.base);
+    let response: Response;
+    try {
+      response = await this.options.fetch(path, { signal });
+    } catch (e) {
+      throw signal.aborted ? (signal.reason ?? e) : new AwayError("The collector does not answer.");
+    }
+    if (response.ok) return response.text();
+    const body = (await response.json().catch(() => ({}))) as { error?: string };
+    throw new ApiError(body.error ?? `${response.status} ${response.statusText}`);
   }
 
   /** reach asks the cheapest question there is, to learn whether the API answers again. */
@@ -103,10 +121,10 @@ export class Api {
     await this.ask("status/buildinfo", signal);
   }
 
-  private async ask<T>(path: string, signal: AbortSignal, form?: URLSearchParams): Promise<Answer<T>> {
+  private async ask<T>(path: string, signal: AbortSignal, form?: URLSearchParams, root = "api/v1/"): Promise<Answer<T>> {
     await this.enter(signal);
     try {
-      const answer = await this.send<T>(path, signal, form);
+      const answer = await this.send<T>(root + path, signal, form);
       this.options.onReach(null);
       return answer;
     } catch (e) {
@@ -125,7 +143,7 @@ export class Api {
     let response: Response;
     let body: { status?: string; data?: T; errorType?: string; error?: string; warnings?: string[]; infos?: string[] };
     try {
-      response = await this.options.fetch(new URL(`api/v1/${path}`, this.options.base), init);
+      response = await this.options.fetch(new URL(path, this.options.base), init);
     } catch (e) {
       throw failure(e, signal, limit, "The collector does not answer.");
     }

@@ -6,42 +6,76 @@ import { follow, href, last, usePlace, type View } from "./router";
 import { useStore } from "./store";
 import { theme, toggle } from "./theme";
 import { clock } from "./time";
-import { Overview } from "./views/overview";
+import { Search } from "./search";
+import { Alerts } from "./views/alerts";
+import { App as Application, Apps } from "./views/apps";
+import { Cardinality } from "./views/cardinality";
+import { Fleet } from "./views/fleet";
+import { Node } from "./views/node";
+import { Pod } from "./views/pod";
+import { Pods } from "./views/pods";
 import { Query } from "./views/query";
+import { Status } from "./views/status";
+import { Target } from "./views/target";
 import { Targets } from "./views/targets";
 
-const views: { view: View; name: string; show: (p: { params: URLSearchParams }) => preact.JSX.Element }[] = [
-  { view: "overview", name: "Overview", show: Overview },
+interface Row {
+  view: View;
+  name: string;
+  show: (p: { params: URLSearchParams }) => preact.JSX.Element;
+  /** The view of the list it stands in, for those that have no place of their own at the top. */
+  under?: View;
+}
+
+const views: Row[] = [
+  { view: "fleet", name: "Fleet", show: Fleet },
+  { view: "node", name: "Node", show: Node, under: "fleet" },
+  { view: "apps", name: "Applications", show: Apps },
+  { view: "app", name: "Application", show: Application, under: "apps" },
+  { view: "pods", name: "Pods", show: Pods },
+  { view: "pod", name: "Pod", show: Pod, under: "pods" },
   { view: "targets", name: "Targets", show: Targets },
+  { view: "target", name: "Target", show: Target, under: "targets" },
+  { view: "alerts", name: "Alerts", show: Alerts },
   { view: "query", name: "Query", show: Query },
+  { view: "cardinality", name: "Cardinality", show: Cardinality },
+  { view: "status", name: "Status", show: Status },
 ];
+
+/** titleOf names a view and what is shown in it. */
+function titleOf(row: Row | undefined, params: URLSearchParams): string {
+  const what = row?.under && (params.get("pod") ?? params.get("app") ?? params.get("value") ?? params.get("node") ?? params.get("instance") ?? params.get("url"));
+  return [what, row?.name ?? "Not found", "Watchpost"].filter(Boolean).join(" · ");
+}
 
 export function App({ version }: { version: string }) {
   const { view, params } = usePlace();
   const row = views.find((v) => v.view === view);
   useEffect(() => {
-    document.title = `${row?.name ?? "Not found"} · Watchpost`;
-  }, [row]);
+    document.title = titleOf(row, params);
+  }, [row, params]);
+  const top = row?.under ?? view;
   return (
     <div class="frame" onClick={follow}>
       <a class="skip" href="#main" onClick={(e) => (e.preventDefault(), document.getElementById("main")?.focus())}>
         Skip to the content
       </a>
       <header class="top">
-        <a class="brand" href={href("overview")} aria-label="Watchpost">
+        <a class="brand" href={href("fleet")} aria-label="Watchpost">
           <svg viewBox="0 0 20 20" aria-hidden="true">
             <path d="M6 18 7.4 9h5.2L14 18M4.5 18h11M7 9V6.5h6V9M6.5 6.5 10 3.5l3.5 3M8.6 13.5h2.8" />
           </svg>
           <span>Watchpost</span>
         </a>
         <nav aria-label="Views">
-          {views.map((v) => (
-            <a key={v.view} href={v.view === view ? href(v.view) : last(v.view)} aria-current={v.view === view ? "page" : undefined}>
+          {views.filter((v) => !v.under).map((v) => (
+            <a key={v.view} href={v.view === top ? href(v.view) : last(v.view)} aria-current={v.view === view ? "page" : v.view === top ? "true" : undefined}>
               {v.name}
             </a>
           ))}
         </nav>
         <span class="grow" />
+        <Search />
         {version && <span class="version">{version}</span>}
         <ThemeButton />
       </header>

@@ -2,7 +2,6 @@
 
 import { AwayError } from "./api";
 import { api } from "./connection";
-import type { Host } from "./hosts";
 import { useLoad } from "./load";
 import { fill, heads, type Head } from "./panels";
 import { legend, number, type Labels } from "./series";
@@ -15,14 +14,14 @@ interface Reading {
 }
 
 interface Props {
-  host: Host;
+  name: string;
   sel: string;
   time: number;
   window: string;
   ready: boolean;
 }
 
-export function HeadRow({ host, sel, time, window, ready }: Props) {
+export function HeadRow({ name, sel, time, window, ready }: Props) {
   const key = ready ? `${time} ${window}` : null;
   const ask = async (expr: string, signal: AbortSignal) => {
     const { data } = await api.query(fill(expr, sel, window), time, signal, 1);
@@ -38,7 +37,7 @@ export function HeadRow({ host, sel, time, window, ready }: Props) {
         ))}
         <div class="tile wide" id="head-system">
           <dt>System</dt>
-          <dd class="name">{u?.nodename ?? host.name}</dd>
+          <dd class="name">{u?.nodename ?? name}</dd>
           <dd class="sub">{u ? system(u) : uname.data === null ? "does not report now" : ""}</dd>
         </div>
       </dl>

@@ -1,7 +1,8 @@
-// What the overview shows of a host: one row, one panel. The metric names are node_exporter's, the meaning of the
-// kernel's numbers is in proc(5) and the kernel's Documentation/admin-guide (iostats.rst, ../accounting/psi.rst).
+// What is drawn of a host, a pod and an application: one row, one panel. The metric names are those of node_exporter,
+// cAdvisor and kube-state-metrics; the meaning of the kernel's numbers is in proc(5) and the kernel's
+// Documentation/admin-guide (iostats.rst, ../accounting/psi.rst).
 //
-// In the expressions $host stands for the label matchers of the chosen host, $w for the window of a rate.
+// In the expressions $host stands for the label matchers of the chosen host, pod or application, $w for the window of a rate.
 
 import type { Unit } from "./units";
 
@@ -161,6 +162,90 @@ export const panels: Panel[] = [
       { expr: "rate(node_pressure_memory_waiting_seconds_total{$host}[$w])", legend: "memory" },
     ],
     empty: "This host's kernel reports no pressure (PSI); it is there since Linux 4.20, on some distributions only with psi=1.",
+  },
+];
+
+// The series of containers, without those of the pod as a whole and of its pause container.
+const container = 'container!="",container!="POD"';
+
+// What was asked for and what is allowed, drawn beside the use.
+const bounds = (resource: string): Query[] => [
+  { expr: `sum(kube_pod_container_resource_requests{$host,resource="${resource}"})`, legend: "request" },
+  { expr: `sum(kube_pod_container_resource_limits{$host,resource="${resource}"})`, legend: "limit" },
+];
+const boundsOrder: [string, number][] = [
+  ["limit", 6],
+  ["request", 9],
+];
+
+const podNetwork = (by: string, legend: string): Panel => ({
+  id: "network",
+  title: "Network",
+  unit: "bytes/s",
+  atLeast: 1024,
+  ways: ["received", "sent"],
+  queries: [
+    { expr: `sum by (${by}) (rate(container_network_receive_bytes_total{$host}[$w]))`, legend },
+    { expr: `sum by (${by}) (rate(container_network_transmit_bytes_total{$host}[$w]))`, legend, down: true },
+  ],
+  empty: "No container_network_* of this pod; one on the host's network has none of its own.",
+});
+
+export const podPanels: Panel[] = [
+  {
+    id: "cpu",
+    title: "CPU, cores",
+    unit: "number",
+    order: boundsOrder,
+    atLeast: 0.01,
+    queries: [{ expr: `sum by (container) (rate(container_cpu_usage_seconds_total{$host,${container}}[$w]))`, legend: "{{container}}" }, ...bounds("cpu")],
+    empty: "No container_cpu_usage_seconds_total of this pod.",
+  },
+  {
+    id: "memory",
+    title: "Memory, working set",
+    unit: "bytes",
+    order: boundsOrder,
+    atLeast: 1 << 20,
+    queries: [{ expr: `sum by (container) (container_memory_working_set_bytes{$host,${container}})`, legend: "{{container}}" }, ...bounds("memory")],
+    empty: "No container_memory_working_set_bytes of this pod.",
+  },
+  podNetwork("interface", "{{interface}}"),
+  {
+    id: "restarts",
+    title: "Restarts",
+    unit: "number",
+    atLeast: 1,
+    queries: [{ expr: "max by (container) (kube_pod_container_status_restarts_total{$host})", legend: "{{container}}" }],
+    empty: "No kube_pod_container_status_restarts_total of this pod.",
+  },
+];
+
+export const appPanels: Panel[] = [
+  {
+    id: "cpu",
+    title: "CPU by pod, cores",
+    unit: "number",
+    atLeast: 0.01,
+    queries: [{ expr: `sum by (pod) (rate(container_cpu_usage_seconds_total{$host,${container}}[$w]))`, legend: "{{pod}}" }],
+    empty: "No container_cpu_usage_seconds_total of these pods.",
+  },
+  {
+    id: "memory",
+    title: "Memory by pod, working set",
+    unit: "bytes",
+    atLeast: 1 << 20,
+    queries: [{ expr: `sum by (pod) (container_memory_working_set_bytes{$host,${container}})`, legend: "{{pod}}" }],
+    empty: "No container_memory_working_set_bytes of these pods.",
+  },
+  podNetwork("pod", "{{pod}}"),
+  {
+    id: "restarts",
+    title: "Restarts by pod",
+    unit: "number",
+    atLeast: 1,
+    queries: [{ expr: "sum by (pod) (kube_pod_container_status_restarts_total{$host})", legend: "{{pod}}" }],
+    empty: "No kube_pod_container_status_restarts_total of these pods.",
   },
 ];
 

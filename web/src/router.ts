@@ -2,7 +2,8 @@
 
 import { Store, useStore } from "./store";
 
-export type View = "overview" | "targets" | "query";
+export const viewNames = ["fleet", "node", "pods", "pod", "apps", "app", "targets", "target", "alerts", "query", "cardinality", "status"] as const;
+export type View = (typeof viewNames)[number];
 
 export interface Place {
   view: View | null;
@@ -16,8 +17,8 @@ const left = new Map<View, string>();
 
 function read(): Place {
   const path = location.pathname.startsWith(base) ? location.pathname.slice(base.length) : "";
-  const name = path === "" ? "overview" : path;
-  const view = name === "overview" || name === "targets" || name === "query" ? name : null;
+  const name = path === "" || path === "overview" ? "fleet" : path;
+  const view = viewNames.find((v) => v === name) ?? null;
   if (view) left.set(view, base + view + location.search);
   return { view, params: new URLSearchParams(location.search) };
 }
@@ -47,7 +48,7 @@ export function go(address: string, quiet = false) {
 /** change sets (or with null removes) parameters of the present view. */
 export function change(params: Record<string, string | null>, quiet = false) {
   const { view, params: old } = place.get();
-  go(href(view ?? "overview", { ...Object.fromEntries(old), ...params }), quiet);
+  go(href(view ?? "fleet", { ...Object.fromEntries(old), ...params }), quiet);
 }
 
 /** follow makes links inside the page cheap: no reload, unless a new tab or a download is wanted. */

@@ -30,6 +30,15 @@ test("a query: its parameters, its answer, its remarks", async () => {
   assert.equal(String(seen[1]?.init.body), "query=up&start=0&end=60&step=15&limit=0");
 });
 
+test("the page's own paths, and a target's raw answer", async () => {
+  const { api, seen } = answering(200, '{"status":"success","data":{"total":1}}');
+  assert.deepEqual(await api.page("pods", { q: "a b&c", state: "", node: null, limit: 50 }, never), { total: 1 });
+  assert.equal(seen[0]?.url, "http://here/prefix/api/page/pods?q=a+b%26c&limit=50");
+  assert.equal(await answering(200, "up 1\n").api.raw("job", "http://a:1/metrics?x=1", never), "up 1\n");
+  const refused = answering(404, '{"status":"error","error":"no such target"}').api;
+  await assert.rejects(refused.raw("job", "u", never), new ApiError("no such target"));
+});
+
 test("a refusal is the API's own words, and the API is there", async () => {
   const reached: unknown[] = [];
   const { api } = answering(400, '{"status":"error","errorType":"bad_data","error":"parse error"}', reached);
@@ -40,7 +49,7 @@ test("a refusal is the API's own words, and the API is there", async () => {
 test("an answer that is not the API's is no answer", async () => {
   const reached: unknown[] = [];
   const { api } = answering(502, "<html>", reached);
-  await assert.rejects(api.targets(never), new AwayError("The collector answered 502 Bad Gateway."));
+  await assert.rejects(api.page("targets", {}, never), new AwayError("The collector answered 502 Bad Gateway."));
   assert.deepEqual(reached, ["The collector answered 502 Bad Gateway."]);
 });
 

@@ -1,69 +1,57 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import type { Target } from "../src/api";
-import { hostsFrom, matchers } from "../src/hosts";
-import { fill, heads, panels } from "../src/panels";
-import { count, filter, rowsFrom } from "../src/targets";
+import { appPanels, fill, heads, panels, podPanels } from "../src/panels";
+import { differences, write, type Step } from "../src/relabel";
+import { appSelector, podSelector } from "../src/selectors";
 
-const target = (over: Partial<Target>): Target => ({
-  scrapePool: "node",
-  scrapeUrl: "http://a:9100/metrics",
-  labels: { job: "node", instance: "a:9100" },
-  health: "up",
-  lastError: "",
-  lastScrape: "2026-01-02T03:04:05Z",
-  lastScrapeDuration: 0.01,
-  scrapeInterval: "15s",
-  ...over,
+test("the pods of an application are selected by how their controller names them", () => {
+  const app = { namespace: "team", kind: "Deployment", app: "shop.web" };
+  const matches = (kind: string, name: string) => {
+    const pattern = /pod=~"(.*)"$/.exec(appSelector({ ...app, kind }, []))?.[1]?.replaceAll("\\\\", "\\") ?? "";
+    return new RegExp(`^(?:${pattern})$`).test(name);
+  };
+  for (const [kind, name, want] of [
+    ["Deployment", "shop.web-5f7d8c9b4-x2x2x", true],
+    ["Deployment", "shop.web-api-5f7d8c9b4-x2x2x", false],
+    ["Deployment", "shopxweb-5f7d8c9b4-x2x2x", false],
+    ["StatefulSet", "shop.web-12", true],
+    ["StatefulSet", "shop.web-a", false],
+    ["DaemonSet", "shop.web-x2x2x", true],
+    ["CronJob", "shop.web-29012345-x2x2x", true],
+  ] as const) {
+    assert.equal(matches(kind, name), want, `${kind} ${name}`);
+  }
+  const present = [{ pod: "a.b" }, { pod: "c" }].map((p) => ({ ...p, namespace: "team", state: "up" as const, restarts: 0 }));
+  assert.equal(appSelector({ ...app, kind: "tier" }, present), 'cluster="",namespace="team",pod=~"a\\\\.b|c"');
+  assert.equal(podSelector({ cluster: "c", namespace: "n", pod: 'p"' }), 'cluster="c",namespace="n",pod="p\\""');
 });
 
-test("targets: unhealthy first, then by job and endpoint", () => {
-  const rows = rowsFrom([
-    target({ scrapeUrl: "http://n10/" }),
-    target({ scrapeUrl: "http://n2/" }),
-    target({ scrapePool: "a", health: "unknown", lastScrape: "0001-01-01T00:00:00Z" }),
-    target({ scrapePool: "z", health: "down", lastError: "Connection refused" }),
+test("relabelling: what each rule changed, and which one dropped the target", () => {
+  const steps: Step[] = [
+    { rule: { source_labels: ["a"], separator: ";", regex: "(.*)", target_label: "b", replacement: "$1", action: "replace" }, output: { a: "1", b: "1" }, keep: true },
+    { rule: { regex: "a", action: "labeldrop", separator: ";", replacement: "$1" }, output: { b: "1" }, keep: true },
+    { rule: { source_labels: ["b", "c"], separator: ";", regex: "2;", action: "keep", replacement: "$1" }, output: {}, keep: false },
+    { rule: { regex: "x", action: "labelkeep" }, output: {}, keep: false },
+  ];
+  assert.deepEqual(differences({ a: "1" }, steps), [
+    { rule: "replace [a] → b", changes: [{ name: "b", after: "1" }], dropped: false, reached: true },
+    { rule: "labeldrop =~ a", changes: [{ name: "a", before: "1" }], dropped: false, reached: true },
+    { rule: "keep [b, c] =~ 2;", changes: [], dropped: true, reached: true },
+    { rule: "labelkeep =~ x", changes: [], dropped: false, reached: false },
   ]);
-  assert.deepEqual(
-    rows.map((r) => [r.health, r.target.scrapePool, r.target.scrapeUrl]),
-    [
-      ["down", "z", "http://a:9100/metrics"],
-      ["unknown", "a", "http://a:9100/metrics"],
-      ["up", "node", "http://n2/"],
-      ["up", "node", "http://n10/"],
-    ],
-  );
-  assert.equal(rows[1]?.scraped, null, "Go's zero time is no scrape");
-  assert.deepEqual(count(rows), { down: 1, unknown: 1, up: 2 });
-  assert.equal(filter(rows, "", "refused  Z").length, 1, "every word, any case, errors too");
-  assert.equal(filter(rows, "up", "refused").length, 0);
-  assert.equal(filter(rows, "", ' instance="a:9100" ').length, 4);
-  assert.deepEqual(rows[2]?.labels, [["instance", "a:9100"]], "the job column says the job");
+  assert.equal(write({ source_labels: ["x"], modulus: 4, target_label: "__tmp", action: "hashmod" }), "hashmod [x] mod 4 → __tmp");
+  assert.equal(write({ target_label: "job", replacement: "web" }), 'replace → job = "web"');
 });
 
-test("hosts are told apart by what their series differ in", () => {
-  const hosts = hostsFrom([
-    { nodename: "n10", instance: "10.0.0.10:9100", job: "node" },
-    { nodename: "n2", instance: "10.0.0.2:9100", job: "node", cluster: "b" },
-    { nodename: "n2", instance: "10.0.0.2:9100", job: "node", cluster: "a" },
-    { nodename: "n2", instance: "10.0.0.2:9100", job: "extra", cluster: "a" },
-    { nodename: "n2-renamed", instance: "10.0.0.10:9100", job: "node" },
-  ]);
-  assert.deepEqual(
-    hosts.map((h) => `${h.name} ${h.where}`),
-    ["n2 10.0.0.2:9100 · a · extra", "n2 10.0.0.2:9100 · a · node", "n2 10.0.0.2:9100 · b", "n2-renamed 10.0.0.10:9100"],
-  );
-  assert.equal(matchers(hosts[2]!), 'cluster="b",job="node",instance="10.0.0.2:9100"');
-  assert.deepEqual(hostsFrom([]), []);
-});
-
-test("every expression of the overview is filled in, and only once", () => {
-  const exprs = [...panels.flatMap((p) => p.queries), ...heads].map((q) => q.expr);
+test("every expression that is drawn is filled in, and only once", () => {
+  const exprs = [...[...panels, ...podPanels, ...appPanels].flatMap((p) => p.queries), ...heads].map((q) => q.expr);
   for (const e of exprs) {
     const text = fill(e, 'instance="$w"', "1m");
     assert.match(text, /\{instance="\$w"[,}]/, e);
     assert.doesNotMatch(text.replaceAll('instance="$w"', ""), /\$/, e);
   }
-  const ids = [...panels, ...heads.map((h) => ({ id: `head-${h.id}` }))].map((p) => p.id);
-  assert.equal(new Set(ids).size, ids.length, "ids are unique");
+  for (const set of [[...panels, ...heads.map((h) => ({ id: `head-${h.id}` }))], podPanels, appPanels]) {
+    const ids = set.map((p) => p.id);
+    assert.equal(new Set(ids).size, ids.length, "ids are unique");
+  }
 });

@@ -2,6 +2,7 @@
 // everything, so it can be handed on; running a query is going to its address.
 
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { Editor } from "../editor/editor";
 import { RangeChoice, timeOf, useRefresh } from "../controls";
 import { useNow } from "../load";
 import { QueryGraph } from "../querygraph";
@@ -34,7 +35,7 @@ export function Query({ params }: { params: URLSearchParams }) {
         <span class="grow" />
         {time === null && control}
       </div>
-      <Box text={text} onText={setText} onRun={run} />
+      <Box given={expr} text={text} onText={setText} onRun={run} />
       <div class="bar">
         <Choice
           label="Show as"
@@ -76,19 +77,67 @@ function tabOf(params: URLSearchParams): "table" | "graph" {
 }
 
 interface BoxProps {
+  /** The expression of the address: the box is set to it, and to nothing else while somebody writes. */
+  given: string;
   text: string;
   onText: (text: string) => void;
   onRun: () => void;
 }
 
-function Box({ text, onText, onRun }: BoxProps) {
+// The editor's script is fetched once, at the first look at this view.
+let fetched: Promise<typeof import("../editor/editor")> | undefined;
+const fetchEditor = () => {
+  const address = document.querySelector<HTMLMetaElement>('meta[name="editor"]')?.content ?? "";
+  return (fetched ??= import(new URL(address, document.baseURI).href) as Promise<typeof import("../editor/editor")>);
+};
+
+const label = "PromQL expression. Enter runs it, Shift and Enter begin a new line, Tab completes.";
+const hint = "PromQL expression";
+
+function Box({ given, text, onText, onRun }: BoxProps) {
+  const host = useRef<HTMLDivElement>(null);
   const area = useRef<HTMLTextAreaElement>(null);
+  const editor = useRef<Editor | null>(null);
+  const [ready, setReady] = useState(false);
+  // The editor calls what is of now, not of when it was made.
+  const now = useRef({ text, onText, onRun });
+  now.current = { text, onText, onRun };
+
+  useEffect(() => {
+    let gone = false;
+    fetchEditor().then(
+      ({ attach }) => {
+        if (gone || !host.current) return;
+        const focused = document.activeElement === area.current;
+        editor.current = attach(host.current, {
+          text: now.current.text,
+          base: document.baseURI.replace(/\/[^/]*$/, ""),
+          label,
+          hint,
+          onText: (t) => now.current.onText(t),
+          onRun: () => now.current.onRun(),
+        });
+        setReady(true);
+        if (focused) editor.current.focus();
+      },
+      () => (fetched = undefined), // the plain box stays; the next visit tries again
+    );
+    return () => {
+      gone = true;
+      editor.current?.destroy();
+      editor.current = null;
+    };
+  }, []);
+
+  useEffect(() => editor.current?.set(given), [given]);
+
   useEffect(() => {
     const el = area.current;
     if (!el) return;
     el.style.height = "auto";
     el.style.height = `${el.scrollHeight + 2}px`;
   }, [text]);
+
   return (
     <form
       class="expr"
@@ -97,22 +146,25 @@ function Box({ text, onText, onRun }: BoxProps) {
         onRun();
       }}
     >
-      <textarea
-        ref={area}
-        rows={1}
-        aria-label="PromQL expression. Enter runs it, Shift and Enter begin a new line."
-        placeholder="PromQL expression"
-        spellcheck={false}
-        autocapitalize="off"
-        autocomplete="off"
-        value={text}
-        onInput={(e) => onText(e.currentTarget.value)}
-        onKeyDown={(e) => {
-          if (e.key !== "Enter" || e.shiftKey || e.isComposing) return;
-          e.preventDefault();
-          onRun();
-        }}
-      />
+      <div ref={host} class="editor" data-ready={ready} hidden={!ready} />
+      {!ready && (
+        <textarea
+          ref={area}
+          rows={1}
+          aria-label={label}
+          placeholder={hint}
+          spellcheck={false}
+          autocapitalize="off"
+          autocomplete="off"
+          value={text}
+          onInput={(e) => onText(e.currentTarget.value)}
+          onKeyDown={(e) => {
+            if (e.key !== "Enter" || e.shiftKey || e.isComposing) return;
+            e.preventDefault();
+            onRun();
+          }}
+        />
+      )}
       <button type="submit" class="run">
         Run
       </button>
