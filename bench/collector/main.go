@@ -67,6 +67,8 @@ func (o *options) run(ctx context.Context) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	} else if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
 	}
 	t, err := listen(o.targets, o.series/o.targets)
 	if err != nil {

@@ -56,7 +56,7 @@ func collectorOn(t *testing.T, args ...string) (client *http.Client, begin func(
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- run.Run(ctx, silent, servers[0].server.Task(), waiting, o.reload(engine, silent), o.engineTask(engine))
+		done <- run.Run(ctx, silent, servers[0].server.Task(), waiting, o.reload(engine, silent), o.engineTask(engine, func() {}))
 	}()
 	t.Cleanup(func() {
 		cancel()
