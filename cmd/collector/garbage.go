@@ -24,8 +24,12 @@ const (
 	// openGarbage is for reading the log of the last run, which makes what stays: looking
 	// through it again and again finds little. The soft memory limit holds meanwhile, too.
 	openGarbage = 300
+	// startGarbage is for the first scrapes, whose series stay as well: until it is calm,
+	// or for startFor.
+	startGarbage = 150
+	startFor     = time.Minute
 	// leastGarbage is what remains useful: at less, collecting costs more than it saves.
-	leastGarbage = 10
+	leastGarbage = 15
 	// perMegabyte is the percentage for each 10^6 bytes of garbage a second. Looking
 	// through a megabyte that lives takes about a millisecond, whence collecting takes a
 	// hundredth of a processor whatever the size of the heap.
@@ -42,11 +46,12 @@ const (
 type garbage struct {
 	log       *slog.Logger
 	percent   atomic.Int64  // of the configuration, or GOGC of the environment; other than mostGarbage it stays
-	opened    atomic.Bool   // the log of the last run was read
+	opened    atomic.Int64  // when the log of the last run was read, in ns since 1970; 0 before
 	collected chan struct{} // gets one after a collection
 	samples   []metrics.Sample
 	last      reading
 	now       int       // the percentage in force
+	started   bool      // the first scrapes are over
 	shed      time.Time // when memory was given back last
 }
 
@@ -77,7 +82,7 @@ func newGarbage(log *slog.Logger) *garbage {
 func (g *garbage) tune(percent int) {
 	switch {
 	case g.percent.Swap(int64(percent)) == int64(percent): // as it was
-	case percent == mostGarbage && !g.opened.Load():
+	case percent == mostGarbage && g.opened.Load() == 0:
 		debug.SetGCPercent(openGarbage)
 	default:
 		debug.SetGCPercent(percent)
@@ -86,8 +91,12 @@ func (g *garbage) tune(percent int) {
 
 // open tells that the log of the last run was read.
 func (g *garbage) open() {
-	g.opened.Store(true)
-	debug.SetGCPercent(int(g.percent.Load()))
+	g.opened.Store(time.Now().UnixNano())
+	if p := int(g.percent.Load()); p != mostGarbage {
+		debug.SetGCPercent(p)
+	} else {
+		debug.SetGCPercent(startGarbage)
+	}
 }
 
 // task follows the collections until the program ends.
@@ -136,20 +145,25 @@ func (g *garbage) read() reading {
 func (g *garbage) follow(r reading) {
 	last := g.last
 	g.last = r
-	if p := int(g.percent.Load()); p != mostGarbage || !g.opened.Load() {
-		g.now = mostGarbage // for when it is ours again
+	opened := g.opened.Load()
+	if p := int(g.percent.Load()); p != mostGarbage || opened == 0 {
+		g.now = startGarbage // as open sets it
 		return
 	}
 	before := g.now
 	g.now = pace(last, r, before)
+	calm := g.now <= 2*leastGarbage
+	if g.started = g.started || calm || r.at.Sub(time.Unix(0, opened)) > startFor; !g.started {
+		g.now = startGarbage
+	}
 	g.log.Debug("Garbage", "percent", g.now, "made", r.allocated-last.allocated, "in", r.at.Sub(last.at),
 		"live", r.live, "in_use", r.inUse, "free", r.free)
-	if g.now != before {
+	if g.now != before { // the first time it is what open has set
 		defer debug.SetGCPercent(g.now) // may start a collection, if the one below is not enough
 	}
 	// What was made since the last collection is mostly garbage, and will be free.
 	spare := float64(r.free) + float64(r.inUse) - float64(r.live)*(1+leastGarbage/100.)
-	if g.now > 2*leastGarbage || r.at.Sub(g.shed) < shedEvery || spare < shedAbove*float64(r.live) {
+	if !calm || r.at.Sub(g.shed) < shedEvery || spare < shedAbove*float64(r.live) {
 		return
 	}
 	first := g.shed.IsZero()
@@ -168,7 +182,7 @@ func (g *garbage) follow(r reading) {
 func pace(last, now reading, percent int) int {
 	took, made := now.at.Sub(last.at).Seconds(), float64(now.allocated-last.allocated)/1e6
 	if took < 1 && made < 10 {
-		return min(percent, mostGarbage)
+		return percent
 	}
 	return int(math.Round(min(max(made/max(took, 0.001)*perMegabyte, leastGarbage), mostGarbage)))
 }

@@ -33,7 +33,7 @@ var buildCollector = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	build := exec.Command("go", "build", "-trimpath", "-o", "bin/collector", "./cmd/collector")
+	build := exec.Command("go", "build", "-tags", "dedupelabels", "-trimpath", "-o", "bin/collector", "./cmd/collector")
 	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%v: %w\n%s", build.Args, err, out)
