@@ -10,7 +10,7 @@ DATA     ?= data
 FIXED    := ^(\# (HELP|TYPE) )?(node_(memory|netstat|entropy|wifi_station_(receive|transmit)_bits)_|cadvisor_version_info|container_cpu_load)
 
 .DEFAULT_GOAL := all
-.PHONY: all build run test control-plane check bench bench-peers bench-proxy bench-containers bench-state golden e2e prometheus image web clean
+.PHONY: all build run test control-plane check bench bench-peers bench-proxy bench-containers bench-state bench-collector golden e2e prometheus image web clean
 
 all: check test
 
@@ -66,6 +66,9 @@ bench-containers: build ## cadvisor-proxy --cadvisor beside cAdvisor's library o
 bench-state: build control-plane ## state-agent beside kube-state-metrics on a large cluster's objects: half an hour
 	cd bench/peers/kube-state-metrics && go build -o ../../../bin/kube-state-metrics k8s.io/kube-state-metrics/v2
 	go run ./bench/state --limits --managed-fields=false
+
+bench-collector: build prometheus ## collector beside Prometheus on 400 targets: a quarter of an hour
+	go run ./bench/collector --limits
 
 golden: ## refresh every expected output, then read the diff
 	go test ./cmd/node-agent ./cmd/cadvisor-proxy ./collectors ./kube -run 'Golden|Docs' -update

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -356,9 +355,9 @@ func (f *flags) values() map[string]string {
 }
 
 // tune applies the runtime section of a configuration.
-func (f *flags) tune(log *slog.Logger) func(gcPercent int, logLevel string) {
+func (f *flags) tune(g *garbage, log *slog.Logger) func(gcPercent int, logLevel string) {
 	return func(gcPercent int, logLevel string) {
-		debug.SetGCPercent(gcPercent)
+		g.tune(gcPercent)
 		if err := f.app.SetLevel(logLevel); err != nil {
 			log.Warn("The log level stays", "err", err)
 		}

@@ -40,8 +40,8 @@ func collect(ctx context.Context, args []string) error {
 		return printConfig(os.Stdout, o)
 	}
 
-	own := ownMetrics()
-	o.engine.Registry, o.engine.Tune = own, f.tune(log)
+	own, trash := ownMetrics(), newGarbage(log)
+	o.engine.Registry, o.engine.Tune = own, f.tune(trash, log)
 	engine, err := promstack.New(o.engine)
 	if err != nil {
 		return cli.Usage(err)
@@ -73,7 +73,7 @@ func collect(ctx context.Context, args []string) error {
 		}
 		tasks = append(tasks, shard)
 	}
-	tasks = append(tasks, o.reload(parts, log), o.engineTask(engine), announce(log, servers), endOn(quit))
+	tasks = append(tasks, trash.task(), o.reload(parts, log), o.engineTask(engine, trash.open), announce(log, servers), endOn(quit))
 	return run.Run(ctx, log, tasks...)
 }
 

@@ -202,6 +202,9 @@ func (o options) reload(p parts, log *slog.Logger) run.Task {
 
 // engineTask runs the engine. Its stop may take as long as remote write needs to
 // send what it has queued, and the snapshot of a large storage.
-func (o options) engineTask(engine *promstack.Engine) run.Task {
-	return run.Task{Name: "engine", Run: engine.Run, Grace: o.engine.Remote.FlushDeadline + time.Minute}
+func (o options) engineTask(engine *promstack.Engine, opened func()) run.Task {
+	return run.Task{Name: "engine", Grace: o.engine.Remote.FlushDeadline + time.Minute,
+		Run: func(ctx context.Context, ready func()) error {
+			return engine.Run(ctx, func() { opened(); ready() })
+		}}
 }

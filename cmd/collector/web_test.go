@@ -60,7 +60,7 @@ func collectorOn(t *testing.T, args ...string) (client *http.Client, begin func(
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- run.Run(ctx, silent, append(parts.tasks(), servers[len(servers)-1].server.Task(), waiting, o.reload(parts, silent), o.engineTask(engine))...)
+		done <- run.Run(ctx, silent, append(parts.tasks(), servers[len(servers)-1].server.Task(), waiting, o.reload(parts, silent), o.engineTask(engine, func() {}))...)
 	}()
 	t.Cleanup(func() {
 		cancel()

@@ -76,6 +76,9 @@ func (c *StorageConfig) options(conf *config.Config) *tsdb.Options {
 	// The library's 16384 stripes of the series map take 5 MB before the first
 	// series; these hold a million series in maps of some 250 each.
 	o.StripeSize = 4096
+	// The library keeps 4 MB for finished chunks on their way to disk. They come in
+	// bursts of a few hundred bytes each; less means some more writes.
+	o.HeadChunksWriteBufferSize = 256 << 10
 	// Two processes in one directory destroy it.
 	o.NoLockfile = c.NoLockFile
 	// A start reads the snapshot instead of the whole log. After a kill the

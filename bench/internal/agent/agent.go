@@ -86,16 +86,24 @@ func (p *Program) answers(ctx context.Context, address string) error {
 
 // Stop ends the program: it is asked to, and killed where that takes too long,
 // which is an error.
-func (p *Program) Stop() error {
+func (p *Program) Stop() error { return p.StopWithin(stopTimeout) }
+
+// StopWithin is Stop for a program that may need longer, or less long.
+func (p *Program) StopWithin(limit time.Duration) error {
 	p.cmd.Process.Signal(syscall.SIGTERM) // fails where it has ended, which is what we want
 	select {
 	case <-p.ended:
 		return nil
-	case <-time.After(stopTimeout):
+	case <-time.After(limit):
 	}
-	p.cmd.Process.Kill()
+	p.Kill()
+	return fmt.Errorf("%s had to be killed: it did not end within %s of SIGTERM", p.Name, limit)
+}
+
+// Kill ends the program at once.
+func (p *Program) Kill() {
+	p.cmd.Process.Kill() // fails where it has ended, which is what we want
 	<-p.ended
-	return fmt.Errorf("%s had to be killed: it did not end within %s of SIGTERM", p.Name, stopTimeout)
 }
 
 // FreeAddress is a loopback address that nobody listens on now.

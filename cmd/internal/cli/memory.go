@@ -17,16 +17,21 @@ import (
 const gcPercent = 50
 
 // Settle makes a small agent small once it has started: garbage is collected
-// early from now on, what starting up took of the heap is given back, and so are
-// the pages of the program file that were mapped. Those are clean: what is needed
-// again comes back from the page cache, page by page where the kernel agrees, the
-// rest (parsing flags, making tables) never does. The runtime's own timers are
-// made lazy. An error says what could not be had; nothing depends on it.
-// docs/design/footprint.md has the reasons and the numbers.
+// early from now on, and Trim.
 func Settle() error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+	return Trim()
+}
+
+// Trim gives back what starting up took of the heap, and the pages of the program
+// file that were mapped. Those are clean: what is needed
+// again comes back from the page cache, page by page where the kernel agrees, the
+// rest (parsing flags, making tables) never does. The runtime's own timers are
+// made lazy. An error says what could not be had; nothing depends on it.
+// docs/design/footprint.md has the reasons and the numbers.
+func Trim() error {
 	debug.FreeOSMemory()
 	return errors.Join(relaxTimers(), releaseFile())
 }
