@@ -28,6 +28,7 @@ type flags struct {
 	checkConfig string  // the name of that command
 	checkFile   *string // its argument
 	printConfig string  // the name of that command
+	tools       []tool
 
 	configFile *string
 	autoReload *bool
@@ -78,7 +79,8 @@ type flags struct {
 func newFlags() *flags {
 	app := cli.New("collector", "Scrapes, keeps, answers and shows metrics. Reads an unchanged prometheus.yml.", ":9090")
 	app.Command("serve", "Run the collector. This is what happens when no command is given.").Default()
-	check := app.Command("check", "Check a file, without running anything.").Command("config", "Check a prometheus.yml and the files it names.")
+	checks := app.Command("check", "Check a file, without running anything.")
+	check := checks.Command("config", "Check a prometheus.yml and the files it names.")
 	f := &flags{
 		app:         app,
 		checkConfig: check.FullCommand(),
@@ -86,6 +88,7 @@ func newFlags() *flags {
 		printConfig: app.Command("config", "Print the configuration that would run with the flags given.").FullCommand(),
 		host:        hostfs.Default,
 	}
+	f.tools = tools(app, checks)
 	f.configFile = app.Flag("config.file", "The prometheus.yml to run. Without it the collector watches itself and this host's agent; see the command config.").PlaceHolder("FILE").String()
 	f.autoReload = app.Flag("config.auto-reload", "Reload when the file, or a scrape or rule file that it names, changes.").Bool()
 	f.duration("config.auto-reload-interval", "How often to look for changes.", "30s", &f.reloadEach)

@@ -25,6 +25,11 @@ func collect(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	for _, t := range f.tools {
+		if t.command == command {
+			return t.run(ctx, os.Stdout)
+		}
+	}
 	log, err := f.app.Logger()
 	if err != nil {
 		return err

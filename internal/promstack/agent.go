@@ -114,7 +114,7 @@ func (e *Engine) runAgent(ctx context.Context, ready func()) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	targets, managers, err := e.newDiscovery(discover)
+	targets, managers, watches, err := e.newDiscovery(discover)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (e *Engine) runAgent(ctx context.Context, ready func()) (err error) {
 	err = e.reloads.begin(e.load,
 		applier{"remote storage", store.remote.ApplyConfig},
 		applier{"scrapes", scrapes.ApplyConfig},
-		applier{"scrape discovery", applyTargets(targets)},
+		applier{"scrape discovery", applyTargets(targets, watches)},
 		applier{"runtime", e.tune},
 	)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	_ "github.com/prometheus/prometheus/discovery/dns"
 	_ "github.com/prometheus/prometheus/discovery/file"
 	_ "github.com/prometheus/prometheus/discovery/http"
-	_ "github.com/prometheus/prometheus/discovery/kubernetes"
+	"github.com/prometheus/prometheus/discovery/kubernetes"
 	"github.com/prometheus/prometheus/util/logging"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -23,7 +23,7 @@ import (
 
 // newDiscovery makes the managers that find the targets of scrapes and the
 // Alertmanagers. Their work ends with ctx.
-func (e *Engine) newDiscovery(ctx context.Context) (targets, managers *discovery.Manager, err error) {
+func (e *Engine) newDiscovery(ctx context.Context) (targets, managers *discovery.Manager, watches *kubeWatches, err error) {
 	// client-go logs to a process-wide logger of its own; without this its lines
 	// would go to standard error in another format.
 	klog.SetSlogLogger(e.log.With("component", "kubernetes client"))
@@ -31,11 +31,11 @@ func (e *Engine) newDiscovery(ctx context.Context) (targets, managers *discovery
 	// every watch.
 	rest.SetDefaultWarningHandlerWithContext(logging.NewDedupDeprecationWarningLogger())
 	if err := discovery.RegisterK8sClientMetricsWithPrometheus(e.reg); err != nil {
-		return nil, nil, fmt.Errorf("discovery: %w", err)
+		return nil, nil, nil, fmt.Errorf("discovery: %w", err)
 	}
 	metrics, err := discovery.CreateAndRegisterSDMetrics(e.reg)
 	if err != nil {
-		return nil, nil, fmt.Errorf("discovery: %w", err)
+		return nil, nil, nil, fmt.Errorf("discovery: %w", err)
 	}
 	manager := func(name string) *discovery.Manager {
 		return discovery.NewManager(ctx, e.log.With("component", "discovery", "for", name), e.reg, metrics,
@@ -43,13 +43,13 @@ func (e *Engine) newDiscovery(ctx context.Context) (targets, managers *discovery
 	}
 	targets, managers = manager("scrape"), manager("notify")
 	if targets == nil || managers == nil { // the manager has logged why
-		return nil, nil, errors.New("discovery: the registry already holds the metrics of another engine")
+		return nil, nil, nil, errors.New("discovery: the registry already holds the metrics of another engine")
 	}
-	return targets, managers, nil
+	return targets, managers, newKubeWatches(e.reg, metrics.MechanismMetrics[(*kubernetes.SDConfig)(nil).Name()]), nil
 }
 
 // applyTargets hands the discoveries of all scrape jobs to m.
-func applyTargets(m *discovery.Manager) func(*config.Config) error {
+func applyTargets(m *discovery.Manager, watches *kubeWatches) func(*config.Config) error {
 	return func(c *config.Config) error {
 		jobs, err := c.GetScrapeConfigs()
 		if err != nil {
@@ -57,7 +57,7 @@ func applyTargets(m *discovery.Manager) func(*config.Config) error {
 		}
 		byJob := make(map[string]discovery.Configs, len(jobs))
 		for _, j := range jobs {
-			byJob[j.JobName] = j.ServiceDiscoveryConfigs
+			byJob[j.JobName] = watches.share(j.ServiceDiscoveryConfigs)
 		}
 		return m.ApplyConfig(byJob)
 	}

@@ -5,6 +5,7 @@ package promstack
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -80,6 +81,41 @@ func TestKubernetesTargets(t *testing.T) {
 				}
 				return nil
 			})
+			if name == "whole" || name == "annotations" { // where three roles look at pods and services
+				e.watches("pod", 1)
+				e.watches("service", 1)
+				writeFile(t, e.file, outside(t, c, "scrape_configs: [{job_name: a, kubernetes_sd_configs: [{role: node}]}]\n"))
+				if err := e.Reload(); err != nil {
+					t.Fatal(err)
+				}
+				e.watches("pod", 0) // and they end
+				e.watches("node", 1)
+			}
 		})
 	}
+}
+
+// watches waits until so many watches of a kind are open.
+func (e *engine) watches(kind string, want float64) {
+	e.t.Helper()
+	eventually(e.t, func() error {
+		families, err := e.reg.Gather()
+		if err != nil {
+			return err
+		}
+		for _, f := range families {
+			if f.GetName() != "watchpost_sd_kubernetes_watches" {
+				continue
+			}
+			for _, m := range f.GetMetric() {
+				if m.GetLabel()[0].GetValue() == kind {
+					if got := m.GetGauge().GetValue(); got != want {
+						return fmt.Errorf("%g watches of %s, want %g", got, kind, want)
+					}
+					return nil
+				}
+			}
+		}
+		return fmt.Errorf("no watch of %s", kind)
+	})
 }

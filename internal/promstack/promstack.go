@@ -184,7 +184,7 @@ func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, queries.Close()) }()
-	targets, managers, err := e.newDiscovery(discover)
+	targets, managers, watches, err := e.newDiscovery(discover)
 	if err != nil {
 		return err
 	}
@@ -205,7 +205,7 @@ func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
 		// Scrapes and notifier before their discoveries: they look a job up when
 		// its targets arrive.
 		applier{"scrapes", scrapes.ApplyConfig},
-		applier{"scrape discovery", applyTargets(targets)},
+		applier{"scrape discovery", applyTargets(targets, watches)},
 		applier{"notifier", alerts.ApplyConfig},
 		applier{"notifier discovery", applyAlertmanagers(managers)},
 		applier{"rules", e.applyRules(rules)},
