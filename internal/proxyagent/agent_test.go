@@ -488,6 +488,49 @@ func TestCompresses(t *testing.T) {
 	}
 }
 
+// An answer is compressed by its whole length, in how many pieces it may come.
+func TestCompressesByLength(t *testing.T) {
+	for _, c := range []struct {
+		pieces []int
+		want   bool
+	}{
+		{nil, false},
+		{[]int{minGzip - 1}, false},
+		{[]int{0, 700, 600}, false},
+		{[]int{700, 700}, true},
+		{[]int{1, minGzip - 1, 1}, true},
+		{[]int{minGzip}, true},
+	} {
+		w := httptest.NewRecorder()
+		o := &output{w: w, agent: &Agent{}, gzip: true}
+		var want []byte
+		for i, n := range c.pieces {
+			p := bytes.Repeat([]byte{'a' + byte(i)}, n)
+			want = append(want, p...)
+			if got, err := o.Write(p); got != n || err != nil {
+				t.Fatalf("%v: piece %d: %d, %v", c.pieces, i, got, err)
+			}
+		}
+		if err := o.close(); err != nil {
+			t.Fatal(err)
+		}
+		o.release()
+		body := io.Reader(w.Body)
+		if got := w.Header().Get("Content-Encoding") == "gzip"; got != c.want {
+			t.Errorf("%v: compressed is %v", c.pieces, got)
+		} else if got {
+			z, err := gzip.NewReader(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body = z
+		}
+		if got, err := io.ReadAll(body); !bytes.Equal(got, want) || err != nil {
+			t.Errorf("%v: %d bytes of %d, %v", c.pieces, len(got), len(want), err)
+		}
+	}
+}
+
 // Label rules that make one series of two are told before anything is served.
 func TestCheckRules(t *testing.T) {
 	k := testkubelet.Start(t)

@@ -173,23 +173,20 @@ func (j *joiner) Write(p []byte) (int, error) {
 			case j.current != nil:
 				j.seen[identity(p[at:end])] = struct{}{}
 			default: // Fast path: on to the next header.
-				next := bytes.Index(p[at:], []byte("\n#"))
-				if next < 0 {
-					end = len(p)
-				} else {
-					end = at + next + 1
-				}
+				end = nextComment(p, end)
 			}
 			at = end
 			continue
 		}
 		if kind, name := header(bytes.TrimSuffix(p[at:end], []byte{'\n'})); kind != "" && !j.written[string(name)] {
-			if _, err := j.w.Write(p[begin:at]); err != nil {
-				return begin, err
-			}
-			begin = at
-			if err := j.endFamily(); err != nil {
-				return begin, err
+			if j.current != nil { // Otherwise nothing comes between: few large writes wake the client less often.
+				if _, err := j.w.Write(p[begin:at]); err != nil {
+					return begin, err
+				}
+				begin = at
+				if err := j.endFamily(); err != nil {
+					return begin, err
+				}
 			}
 			j.written[string(name)] = true
 			j.current = j.families[string(name)]
@@ -210,6 +207,22 @@ func (j *joiner) Write(p []byte) (int, error) {
 		return begin, err
 	}
 	return n, nil
+}
+
+// nextComment is where the first comment of p begins that is not before at, where a
+// line begins. Its character is rare within lines.
+func nextComment(p []byte, at int) int {
+	for at < len(p) {
+		next := bytes.IndexByte(p[at:], '#')
+		if next < 0 {
+			break
+		}
+		if at += next; p[at-1] == '\n' {
+			return at
+		}
+		at++
+	}
+	return len(p)
 }
 
 // endFamily writes what others have of the family that was passed on.

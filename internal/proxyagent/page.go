@@ -117,23 +117,26 @@ func local(r *http.Request) bool {
 	return ok && own.IP.Equal(ip)
 }
 
-// output writes an answer, compressed where that was decided and it is long enough.
+// output writes an answer, compressed where that was decided and it is long enough:
+// the first of it is held until that is known.
 type output struct {
 	w     http.ResponseWriter
 	agent *Agent
 	gzip  bool
-	begun bool
+	begun bool   // something was written
+	first []byte // before that
 	z     *expo.GzipWriter
 }
 
 // Write implements io.Writer.
 func (o *output) Write(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
-	}
-	if !o.begun {
-		o.begun = true
-		if o.gzip && len(p) >= minGzip {
+	switch {
+	case o.begun || len(p) == 0:
+	case o.gzip && len(o.first)+len(p) < minGzip:
+		o.first = append(o.first, p...)
+		return len(p), nil
+	default:
+		if o.gzip {
 			o.w.Header().Set("Content-Encoding", expo.Gzip.String())
 			select {
 			case o.z = <-o.agent.gzip:
@@ -142,18 +145,39 @@ func (o *output) Write(p []byte) (int, error) {
 			}
 			o.z.Reset(o.w)
 		}
+		if err := o.begin(); err != nil {
+			return 0, err
+		}
 	}
+	return o.write(p)
+}
+
+func (o *output) write(p []byte) (int, error) {
 	if o.z != nil {
 		return o.z.Write(p)
 	}
 	return o.w.Write(p)
 }
 
-func (o *output) close() error {
-	if o.z == nil {
+// begin writes what was held.
+func (o *output) begin() error {
+	o.begun = true
+	if len(o.first) == 0 {
 		return nil
 	}
-	if err := o.z.Close(); err != nil {
+	_, err := o.write(o.first)
+	return err
+}
+
+func (o *output) close() error {
+	var err error
+	switch {
+	case !o.begun:
+		err = o.begin()
+	case o.z != nil:
+		err = o.z.Close()
+	}
+	if err != nil {
 		return writeError{err}
 	}
 	return nil
