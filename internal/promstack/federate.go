@@ -14,6 +14,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
@@ -111,7 +112,7 @@ func (f *federation) samples(ctx context.Context, wanted [][]*labels.Matcher, no
 	for merged.Next() {
 		s := merged.At()
 		it = s.Iterator(it)
-		n := newest{metric: s.Labels(), name: s.Labels().Get(labels.MetricName)}
+		n := newest{metric: s.Labels(), name: s.Labels().Get(model.MetricNameLabel)}
 		last, seen := chunkenc.ValNone, chunkenc.ValNone
 		for {
 			if last = it.Next(); last == chunkenc.ValNone {
@@ -169,7 +170,7 @@ func (f *federation) write(out expfmt.Encoder, samples []newest, text bool) erro
 		}
 		m := &dto.Metric{TimestampMs: &n.at}
 		n.metric.Range(func(l labels.Label) {
-			if l.Name != labels.MetricName {
+			if l.Name != model.MetricNameLabel {
 				m.Label = append(m.Label, &dto.LabelPair{Name: &l.Name, Value: &l.Value})
 			}
 		})

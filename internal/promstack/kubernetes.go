@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 Endpoints are deprecated, and configurations that look for them go on to work.
+
 package promstack
 
 // Discovery in Kubernetes with one watch for each kind of object, however many jobs

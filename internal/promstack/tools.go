@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
@@ -166,7 +165,7 @@ func AnalyzeBlock(ctx context.Context, out io.Writer, dir, id string, limit int)
 			if err != nil {
 				return fmt.Errorf("block %s: label %s: %w", id, name, err)
 			}
-			if pairs[name+"="+v] = n; name == labels.MetricName {
+			if pairs[name+"="+v] = n; name == model.MetricNameLabel {
 				metrics[v] = n
 			}
 		}
