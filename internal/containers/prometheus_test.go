@@ -233,7 +233,7 @@ func refused(text string, err error) bool {
 	}
 	return strings.Contains(text, "\x00") || !utf8.ValidString(text) || strings.Contains(err.Error(), "a label twice") ||
 		strings.Contains(err.Error(), "no label name") && strings.Contains(text, `""`) ||
-		strings.Contains(err.Error(), "no metric name") && strings.Contains(text, "HELP") // a name that goes on with other characters
+		strings.Contains(err.Error(), `no metric name in "#`) // a header's name that goes on with other characters
 }
 
 // FuzzNone: without rules either the bad line is told, or what comes out is what
