@@ -139,7 +139,7 @@ type Piece struct {
 func (c *PieceCoder) Append(dst []byte, n int, text []byte) ([]byte, Piece) {
 	begin := len(dst)
 	w := bitWriter{out: dst}
-	before, at := 0, n // lengths: of the line before, and of what of this one is written
+	before, at := 0, n // lengths: of the line before, and of the rest of the prefix
 	for rest := text; len(rest) > 0; {
 		end := bytes.IndexByte(rest, '\n') + 1
 		if end == 0 {
@@ -147,7 +147,7 @@ func (c *PieceCoder) Append(dst []byte, n int, text []byte) ([]byte, Piece) {
 		}
 		line := rest[:end]
 		rest = rest[end:]
-		if before > 0 {
+		if before > 0 && at == 0 {
 			from := text[len(text)-len(rest)-end-before:][:before]
 			same := commonPrefix(from, line)
 			if same < minRepeat || before > window {
@@ -163,7 +163,7 @@ func (c *PieceCoder) Append(dst []byte, n int, text []byte) ([]byte, Piece) {
 		} else {
 			c.literals(&w, line[min(at, end):])
 		}
-		before, at = end, 0
+		before, at = end, max(at-end, 0)
 	}
 	width := (len(w.out)-begin)*8 + int(w.n)
 	w.align()
