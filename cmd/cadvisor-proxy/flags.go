@@ -62,6 +62,7 @@ func newFlags() *flags {
 		check:  app.Command("check", "Tell in plain words which sources can be read here, and what to change where they cannot, without serving anything.").FullCommand(),
 		labels: make(map[string]string),
 	}
+	app.FlagProcessors()
 	f.sourceFlags()
 	f.podFlags()
 	f.ruleFlags()

@@ -42,6 +42,7 @@ func cadvisorProxy(ctx context.Context, args []string) error {
 	if err != nil {
 		return cli.Usage(err)
 	}
+	f.app.LimitProcessors()
 	agent, err := proxyagent.New(cfg)
 	if err != nil {
 		return cli.Usage(err)

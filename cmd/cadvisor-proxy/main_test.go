@@ -168,7 +168,7 @@ func TestHost(t *testing.T) {
 func TestBadFlags(t *testing.T) {
 	url := "--kubelet.url=https://192.0.2.1:10250"
 	for _, args := range [][]string{
-		{}, {"--nonsense"}, {url, "--profile=fat"}, {url, "--drop=("}, {url, "--rule={drop: a, wear: {}}"}, {url, "--drop="}, {url, "--label-rule={drop: a, wear: b}"}, {url, "--label-rule="}, {url, "--label-rule={metric: a}"}, {url, "--rules.file=/nonexistent"},
+		{}, {"--nonsense"}, {url, "--runtime.gomaxprocs=0"}, {url, "--profile=fat"}, {url, "--drop=("}, {url, "--rule={drop: a, wear: {}}"}, {url, "--drop="}, {url, "--label-rule={drop: a, wear: b}"}, {url, "--label-rule="}, {url, "--label-rule={metric: a}"}, {url, "--rules.file=/nonexistent"},
 		{url, "--kubelet.metrics=cadvisor,stats"}, {"--kubelet.metrics=none"}, {"--kubelet.url=ftp://x"}, {"--kubelet.url=http://"}, {"--kubelet.url=https://a:b@c"},
 		{url, "--kubelet.cert-file=/x"}, {url, "--kubelet.ca-file=/nonexistent"}, {url, "--kubelet.ca-file=main.go"}, {url, "--kubelet.ca-file=main.go", "--kubelet.insecure-skip-verify"},
 		{url, "--upstream=redis"}, {url, "--upstream.file=/nonexistent"}, {url, "--upstream.file=main.go"}, {url, "--upstream=a/b=http://x"}, {url, "--upstream=a=http://x,y"}, {url, "--upstream=a=http://x", "--upstream=a=http://y"}, {url, "--upstream=cadvisor=http://x"},

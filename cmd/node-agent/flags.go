@@ -23,7 +23,6 @@ type flags struct {
 	cfg          collectors.Config
 	metricsPath  *string
 	maxRequests  *int
-	maxProcs     *int
 	hideSelf     *bool
 	ceiling      *time.Duration
 	labels       *map[string]string
@@ -67,7 +66,7 @@ func newFlags() *flags {
 	f.metricsPath = app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").String()
 	f.maxRequests = app.Flag("web.max-requests", "Scrapes worked on at the same time; others wait. 0 is no limit.").Default(fmt.Sprint(nodeagent.DefaultMaxRequests)).Int()
 	f.hideSelf = app.Flag("web.disable-exporter-metrics", "Leave out the metrics of the program itself (go_*, process_*, promhttp_*, watchpost_*).").Bool()
-	f.maxProcs = app.Flag("runtime.gomaxprocs", "How many processors to use at the same time.").Envar("GOMAXPROCS").Default("1").Int()
+	app.FlagProcessors()
 	f.ceiling = app.Flag("collector.timeout", "The longest that a scrape waits for its collectors; a scraper's own timeout shortens it.").Default(nodeagent.DefaultCeiling.String()).Duration()
 	f.labels = app.Flag("external-label", "A label name=value to put on every series. Repeatable.").PlaceHolder("NAME=VALUE").StringMap()
 	f.disableAll = app.Flag("collector.disable-defaults", "Run only the collectors that are asked for by name.").Bool()
@@ -142,9 +141,6 @@ func (f *flags) config(log *slog.Logger) (nodeagent.Config, error) {
 	}
 	if !strings.HasPrefix(*f.metricsPath, "/") {
 		return nodeagent.Config{}, fmt.Errorf("--web.telemetry-path %q must begin with /", *f.metricsPath)
-	}
-	if *f.maxProcs < 1 {
-		return nodeagent.Config{}, fmt.Errorf("--runtime.gomaxprocs %d must be at least 1", *f.maxProcs)
 	}
 	if *f.maxRequests < 0 || *f.ceiling <= 0 {
 		return nodeagent.Config{}, fmt.Errorf("--web.max-requests and --collector.timeout cannot be negative, nor the latter 0")

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime"
 	"strings"
 	"text/tabwriter"
 
@@ -91,7 +90,7 @@ func build(args []string, without ...string) (*program, error) {
 	if err != nil {
 		return p, cli.Usage(err)
 	}
-	runtime.GOMAXPROCS(*p.flags.maxProcs)
+	app.LimitProcessors()
 	p.enabled = cfg.Enabled
 	if p.agent, err = nodeagent.New(cfg); err != nil {
 		return p, cli.Usage(err)

@@ -12,7 +12,7 @@ import (
 // at a time; the buffers are not longer unless a line is. Parts are large because each
 // wakes the reader at the other end: docs/performance.md has what that costs.
 const (
-	chunk   = 64 << 10
+	chunk   = 256 << 10
 	part    = 1 << 20
 	maxLine = 1 << 20
 )

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -33,6 +34,7 @@ type App struct {
 	systemdSocket *bool
 	webConfig     *string
 	pprof         *bool
+	processors    *int
 
 	given map[string]bool // flags on the command line
 	file  configFile
@@ -56,6 +58,15 @@ func New(program, about, address string) *App {
 	a.pprof = a.Flag("web.enable-pprof", "Serve profiles of this program under /debug/pprof/.").Bool()
 	return a
 }
+
+// FlagProcessors declares the flag of LimitProcessors.
+func (a *App) FlagProcessors() {
+	a.processors = a.Flag("runtime.gomaxprocs", "How many processors to use at the same time.").Envar("GOMAXPROCS").Default("1").Int()
+}
+
+// LimitProcessors sets how many processors the program uses at the same time. It is for
+// those whose scrapes are so short that threads which look for work cost more than they do.
+func (a *App) LimitProcessors() { runtime.GOMAXPROCS(*a.processors) }
 
 // UsageError is a mistake in flags or configuration: nothing was started.
 type UsageError struct{ Err error }
@@ -87,6 +98,9 @@ func (a *App) Parse(args []string) (command string, err error) {
 	command, err = a.Application.Parse(args) // ends the program for --help and --version
 	if err != nil {
 		return "", Usage(fmt.Errorf("%w; see --help", err))
+	}
+	if inFile == nil && a.processors != nil && *a.processors < 1 {
+		return "", Usage(fmt.Errorf("--runtime.gomaxprocs %d must be at least 1", *a.processors))
 	}
 	return command, Usage(inFile)
 }
