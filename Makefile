@@ -1,6 +1,6 @@
 # make run, make test: nothing is needed before them but Go (and npm for the page).
 PROGRAMS := $(notdir $(wildcard cmd/*-*) $(wildcard cmd/collector))
-VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+VERSION  ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 STAMP    := github.com/prometheus/common/version
 LDFLAGS  := -s -w -X $(STAMP).Version=$(VERSION) -X $(STAMP).Revision=$(shell git rev-parse --short HEAD 2>/dev/null) -X $(STAMP).Branch=$(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
 TOOL     := go tool -modfile=tools/go.mod
@@ -28,6 +28,7 @@ $(WEB): $(shell find web -name node_modules -prune -o -name .test -prune -o -typ
 
 test: control-plane ## every unit test; no root, no cluster but the one it starts
 	go test -race ./...
+	cd deploy/image && go test -race .
 
 control-plane: ## the API server of the tests: minutes the first time, then kept in test/kubernetes/bin
 	go run ./internal/testkube/build
@@ -38,6 +39,7 @@ check: ## format, vet, lint, layout, names in code and documents, promtool on go
 	@# With the flags of the build, whose compiled packages vet reads: no second cold build.
 	cd test/kubernetes && CGO_ENABLED=0 go vet -trimpath .
 	$(TOOL) staticcheck ./...
+	cd deploy/image && go vet . && go tool -modfile=../../tools/go.mod staticcheck .
 	go test ./internal/layout ./collectors ./kube -run 'Layout|Docs'
 	@if command -v npm >/dev/null; then cd web && npm ci --no-audit --no-fund && npm run check && npm test; fi
 	grep -hEv '$(FIXED)' cmd/*/testdata/metrics.txt kube/testdata/expected.txt | $(TOOL) promtool check metrics
@@ -86,8 +88,8 @@ prometheus: ## Prometheus and promtool into bin/, for the tests that compare wit
 	@mkdir -p bin
 	cd bench/peers/prometheus && go build -o ../../../bin/ github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus/cmd/promtool
 
-image: ## one small image for each program
-	for p in $(PROGRAMS); do docker build --target $$p -t watchpost/$$p:$(VERSION) . || exit 1; done
+image: $(WEB) ## images of all programs for amd64 and arm64 into bin/images, without docker: docs/container-images.md
+	go run -C deploy/image . --version='$(VERSION)' $(IMAGE)
 
 clean:
 	rm -rf bin web/node_modules internal/webui/dist/*

@@ -26,6 +26,12 @@ func (c *privateContainerd) run(namespace, id, cgroup string, more ...string) (p
 		c.cgroups = append(c.cgroups, cgroup)
 	}
 	c.ctr(append(append(args, more...), image, id)...)
+	return c.process(namespace, id)
+}
+
+// process is the first process of a container.
+func (c *privateContainerd) process(namespace, id string) (pid int) {
+	c.t.Helper()
 	for line := range strings.Lines(c.ctr("--namespace", namespace, "tasks", "list")) {
 		if f := strings.Fields(line); len(f) > 1 && f[0] == id {
 			pid, _ = strconv.Atoi(f[1])
