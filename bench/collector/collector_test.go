@@ -2,15 +2,13 @@ package main
 
 import (
 	"compress/gzip"
-	"encoding/json"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"watchpost/bench/internal/store"
 	"watchpost/internal/expo"
 )
 
@@ -110,17 +108,17 @@ func TestTargets(t *testing.T) {
 }
 
 func TestResultGaps(t *testing.T) {
-	at := func(seconds ...float64) (r result) {
+	at := func(seconds ...float64) (r store.Series) {
 		for _, s := range seconds {
-			r.Values = append(r.Values, value{noon.Add(time.Duration(s * float64(time.Second))), 1})
+			r.Values = append(r.Values, store.Sample{At: noon.Add(time.Duration(s * float64(time.Second))), Value: 1})
 		}
 		return r
 	}
 	broken := at(5, 15, 25, 35, 45, 55)
-	broken.Values[2].value = 0
+	broken.Values[2].Value = 0
 	for _, c := range []struct {
 		name           string
-		r              result
+		r              store.Series
 		missed, failed int
 	}{
 		{"whole", at(5, 15, 25, 35, 45, 55), 0, 0},
@@ -132,42 +130,9 @@ func TestResultGaps(t *testing.T) {
 		{"a failure", broken, 0, 1},
 		{"nothing", at(), 5, 0},
 	} {
-		if missed, failed := c.r.gaps(noon, noon.Add(time.Minute), 10*time.Second); missed != c.missed || failed != c.failed {
+		if missed, failed := gapsIn(c.r, noon, noon.Add(time.Minute), 10*time.Second); missed != c.missed || failed != c.failed {
 			t.Errorf("%s: %d missed and %d failed; want %d and %d", c.name, missed, failed, c.missed, c.failed)
 		}
-	}
-}
-
-func TestResultJSON(t *testing.T) {
-	var r result
-	if err := json.Unmarshal([]byte(`{"metric":{"a":"b"},"values":[[1763726400.123,"1"],[1763726410,"NaN"]]}`), &r); err != nil {
-		t.Fatal(err)
-	}
-	if len(r.Values) != 2 || r.Values[0].value != 1 || r.Values[0].at.UnixMilli() != 1763726400123 || r.Metric["a"] != "b" {
-		t.Errorf("%+v", r)
-	}
-	if err := json.Unmarshal([]byte(`{"value":[1,"x"]}`), &r); err == nil {
-		t.Error("a value that is no number was read")
-	}
-}
-
-func TestDiskUse(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "wal"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "wal", "0"), make([]byte, 100_000), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	sparse := filepath.Join(dir, "sparse")
-	if err := os.WriteFile(sparse, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(sparse, 100<<20); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := diskUse(dir); err != nil || n < 100_000 || n > 10<<20 {
-		t.Errorf("%d bytes, %v", n, err)
 	}
 }
 

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,17 +10,16 @@ import (
 	"text/template"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"watchpost/bench/internal/agent"
+	"watchpost/bench/internal/store"
 	"watchpost/internal/run"
 )
 
-// How long a program may take to be ready, and to end: at a million series it reads or
-// writes some hundred megabytes then.
+// How long a program may take to answer a question about a million series, and to end,
+// when it writes some hundred megabytes.
 const (
-	readyTimeout = 5 * time.Minute
-	stopTimeout  = 2 * time.Minute
+	answerTimeout = 5 * time.Minute
+	stopTimeout   = 2 * time.Minute
 )
 
 // job is the name of the scrape job of the fake targets.
@@ -73,7 +69,7 @@ func newRival(path, dir, config string, args []string) *rival {
 	return &rival{
 		path: path, dir: dir,
 		args:   append([]string{"--config.file=" + config, "--storage.tsdb.path=" + dir}, args...),
-		client: agent.Client(1, readyTimeout),
+		client: agent.Client(1, answerTimeout),
 		cost:   cost{name: filepath.Base(path)},
 	}
 }
@@ -84,34 +80,11 @@ func (r *rival) start(ctx context.Context) (took time.Duration, err error) {
 	if r.proc, err = agent.Start(ctx, r.path, r.args...); err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	for {
-		if err = r.ready(ctx); err == nil {
-			return time.Since(begun), nil
-		}
-		if late := run.Sleep(ctx, 5*time.Millisecond); late != nil {
-			return 0, fmt.Errorf("%s is not ready: %w", r.name, errors.Join(err, late))
-		}
-	}
+	err = r.store().Await(ctx)
+	return time.Since(begun), err
 }
 
-func (r *rival) ready(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.proc.Base+"/-/ready", nil)
-	if err != nil {
-		return err
-	}
-	resp, err := r.client.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", resp.Status, text)
-	}
-	return err
-}
+func (r *rival) store() store.Store { return store.Store{Program: r.proc, Client: r.client} }
 
 // sample notes the memory, and in the middle of the run the CPU.
 func (r *rival) sample(half bool) error {
@@ -139,7 +112,7 @@ func (r *rival) settle() (err error) {
 	if r.peak, err = r.proc.PeakRSS(); err != nil {
 		return err
 	}
-	r.disk, err = diskUse(r.dir)
+	r.disk, err = store.DiskUse(r.dir, store.Reserve)
 	return err
 }
 
@@ -167,25 +140,6 @@ func (r *rival) close() error {
 		return nil
 	}
 	return r.proc.StopWithin(stopTimeout)
-}
-
-// diskUse is the space that the files of a folder take, in bytes. Both programs lay out
-// files ahead of their use; what they have not written takes no space.
-func diskUse(dir string) (sum int64, err error) {
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		var st unix.Stat_t
-		if err := unix.Stat(path, &st); errors.Is(err, fs.ErrNotExist) {
-			return nil // gone meanwhile
-		} else if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-		sum += st.Blocks * 512
-		return nil
-	})
-	return sum, err
 }
 
 // writeConfig writes the prometheus.yml of both.

@@ -39,7 +39,7 @@ func TestImages(t *testing.T) {
 		{name: "state-agent", url: "http://127.0.0.1:8081/metrics", want: `kube_state_metrics_build_info{`, more: []string{"--env", "STATE_AGENT_APISERVER=http://127.0.0.1:1"}},
 		{name: "cadvisor-proxy", url: "http://127.0.0.1:9101/metrics", want: `watchpost_proxy_build_info{`, more: []string{"--env", "CADVISOR_PROXY_KUBELET_URL=https://127.0.0.1:1", "--env", "CADVISOR_PROXY_PODS_FROM=none"}},
 		{
-			name: "collector", url: "http://127.0.0.1:9090/metrics", want: `prometheus_build_info{`,
+			name: "collector", url: "http://127.0.0.1:9090/metrics", want: `watchpost_collector_build_info{`,
 			more: []string{"--env", "COLLECTOR_STANDALONE=true", "--mount", "type=bind,src=" + data + ",dst=/data,options=rbind:rw"},
 		},
 	} {
