@@ -64,8 +64,8 @@ func (f *flags) agentConfig() (promstack.AgentConfig, error) {
 			}
 		}
 	}
-	if *a.enabled && *f.configFile == "" {
-		return promstack.AgentConfig{}, fmt.Errorf("--agent needs --config.file, which says where to send to")
+	if *a.enabled && *f.configFile == "" && len(*f.configAdd) == 0 {
+		return promstack.AgentConfig{}, fmt.Errorf("--agent needs --config.file or --config.add, which says where to send to")
 	}
 	if a.segment != 0 && (a.segment < minSegment || a.segment > maxSegment) {
 		return promstack.AgentConfig{}, fmt.Errorf("--storage.agent.wal-segment-size %s must be 10MB to 256MB", a.segment)

@@ -117,7 +117,7 @@ func checkConfig(out io.Writer, file string, q promstack.QueryConfig) error {
 func printConfig(out io.Writer, o options) error {
 	source := o.engine.Source
 	text := string(source.Text)
-	if source.File != "" || source.Shard.Total > 1 || len(source.Labels) > 0 {
+	if source.File != "" || source.Shard.Total > 1 || len(source.Labels) > 0 || len(source.Add) > 0 {
 		sum, err := source.Check(o.engine.Query)
 		if err != nil {
 			return cli.Usage(err)

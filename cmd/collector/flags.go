@@ -31,6 +31,7 @@ type flags struct {
 	tools       []tool
 
 	configFile *string
+	configAdd  *[]string
 	autoReload *bool
 	reloadEach model.Duration
 	standalone *bool
@@ -90,6 +91,7 @@ func newFlags() *flags {
 	}
 	f.tools = tools(app, checks)
 	f.configFile = app.Flag("config.file", "The prometheus.yml to run. Without it the collector watches itself and this host's agent; see the command config.").PlaceHolder("FILE").String()
+	f.configAdd = app.Flag("config.add", "File, or pattern of files, in the same format: its sections are added to the configuration, which may be the built-in one: rules, remote_write, more jobs. Repeatable.").PlaceHolder("FILE").Strings()
 	f.autoReload = app.Flag("config.auto-reload", "Reload when the file, or a scrape or rule file that it names, changes.").Bool()
 	f.duration("config.auto-reload-interval", "How often to look for changes.", "30s", &f.reloadEach)
 	f.standalone = app.Flag("standalone", "Be this host's node-agent too, in the same process.").Bool()
@@ -264,7 +266,7 @@ func (f *flags) source(o *options) (err error) {
 	if err != nil {
 		return err
 	}
-	o.engine.Source = promstack.Source{File: *f.configFile, Text: text}
+	o.engine.Source = promstack.Source{File: *f.configFile, Text: text, Add: *f.configAdd}
 	if o.engine.Source.Labels, err = parseLabels(*f.extraLabels); err != nil {
 		return err
 	}

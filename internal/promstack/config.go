@@ -22,6 +22,8 @@ type Source struct {
 	File string // path of a prometheus.yml; "" for Text
 	Text []byte // used without a file: the program's own default
 
+	Add []string // patterns of files that are added to it, in the same format
+
 	Labels map[string]string // external labels, which count before those of the file
 	Shard  Shard             // part of the targets
 	agent  bool              // nothing is kept that could be asked
@@ -35,6 +37,7 @@ func (s Source) String() string {
 	return s.File
 }
 
+// read is the text of the file, or the built-in one, without additions.
 func (s Source) read() ([]byte, error) {
 	if s.File == "" {
 		return s.Text, nil
@@ -56,6 +59,14 @@ func (s Source) load(p parser.Parser, log *slog.Logger) (*config.Config, error) 
 	c, err := config.Load(string(text), log)
 	if err != nil {
 		return nil, s.explain(text, err)
+	}
+	if len(s.Add) > 0 {
+		if text, err = s.extend(text); err != nil {
+			return nil, err
+		}
+		if c, err = config.Load(string(text), log); err != nil { // each part is right by itself
+			return nil, &ConfigError{File: s.String() + " with its additions", Reason: explainIn("", err).Reason}
+		}
 	}
 	c.SetDirectory(filepath.Dir(s.File))
 	if _, err := c.GetScrapeConfigs(); err != nil {
@@ -82,22 +93,27 @@ func (s Source) load(p parser.Parser, log *slog.Logger) (*config.Config, error) 
 	return c, nil
 }
 
-// Checksum changes when the file, or a scrape or rule file that it names, does.
+// Checksum changes when the file, an addition, or a scrape or rule file that one of them
+// names, does.
 func (s Source) Checksum() (string, error) {
-	if s.File == "" {
-		return "", nil
+	added, err := s.checksumAdded()
+	if s.File == "" || err != nil {
+		return added, err
 	}
 	sum, err := config.GenerateChecksum(s.File)
 	if err != nil {
 		return "", explainIn(s.File, err)
 	}
-	return sum, nil
+	return sum + added, nil
 }
 
 // logLevel is runtime.log_level, or "" where the file says nothing: Prometheus'
 // own reader fills in a default there and so hides the difference.
 func (s Source) logLevel() (string, error) {
 	text, err := s.read()
+	if err == nil {
+		text, err = s.extend(text)
+	}
 	if err != nil {
 		return "", err
 	}
