@@ -75,10 +75,13 @@ func forwardOnly(c *config.Config) error {
 
 // agentStore is the log and what sends it.
 type agentStore struct {
-	storage.Storage // the log first, then remote
-	remote          *remote.Storage
+	storage.Storage // the log
+	forwarder       *forwarder
 	scraping
 }
+
+// Close ends the log, then remote write, which may take its flush deadline.
+func (s *agentStore) Close() error { return errors.Join(s.Storage.Close(), s.forwarder.Close()) }
 
 // openAgent opens the log and reads what was not sent.
 func (e *Engine) openAgent() (*agentStore, error) {
@@ -88,14 +91,18 @@ func (e *Engine) openAgent() (*agentStore, error) {
 	}
 	s := &agentStore{}
 	never := func() (int64, error) { return math.MaxInt64, nil } // there is nothing to read
-	s.remote = remote.NewStorage(e.log.With("component", "remote"), e.reg, never, c.Dir, e.cfg.Remote.FlushDeadline, &s.scraping, false)
+	log := e.log.With("component", "remote")
+	// The log asks the library's remote storage how much was sent, and takes what that
+	// does not know of for not sent: it removes nothing before MaxAge.
+	unused := remote.NewStorage(log, nil, never, c.Dir, e.cfg.Remote.FlushDeadline, nil, false)
 	began := time.Now()
-	db, err := agent.Open(e.log.With("component", "agent"), e.reg, s.remote, c.Dir, c.options())
+	db, err := agent.Open(e.log.With("component", "agent"), e.reg, unused, c.Dir, c.options())
 	if err != nil {
-		return nil, errors.Join(dirError(c.Dir, err), s.remote.Close())
+		return nil, errors.Join(dirError(c.Dir, err), unused.Close())
 	}
-	db.SetWriteNotified(s.remote)
-	s.Storage = storage.NewFanout(e.log, db, s.remote)
+	s.Storage = db
+	s.forwarder = newForwarder(c.Dir, log, e.reg, e.notes, &s.scraping, e.cfg.Remote.FlushDeadline)
+	db.SetWriteNotified(s.forwarder)
 	e.log.Info("The agent's log is open", "dir", c.Dir, "took", time.Since(began).Round(time.Millisecond))
 	return s, nil
 }
@@ -124,7 +131,7 @@ func (e *Engine) runAgent(ctx context.Context, ready func()) (err error) {
 	}
 	api := e.newAPI(apiParts{store: store, dir: e.cfg.Agent.Dir, scrapes: scrapes})
 	err = e.reloads.begin(e.load,
-		applier{"remote storage", store.remote.ApplyConfig},
+		applier{"remote write", store.forwarder.ApplyConfig},
 		applier{"scrapes", scrapes.ApplyConfig},
 		applier{"scrape discovery", applyTargets(targets, watches)},
 		applier{"runtime", e.tune},

@@ -199,8 +199,9 @@ func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
 		func() *config.Config { return e.reloads.current.Load() }, e.log.With("component", "federation")}
 
 	err = e.reloads.begin(e.load,
-		applier{"storage", stores.applyLocal},
-		applier{"remote storage", stores.remote.ApplyConfig},
+		applier{"storage", stores.local.ApplyConfig},
+		applier{"remote read", stores.applyRead},
+		applier{"remote write", stores.forwarder.ApplyConfig},
 		applier{"queries", queries.apply},
 		// Scrapes and notifier before their discoveries: they look a job up when
 		// its targets arrive.

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -226,45 +225,55 @@ func registerHeadTimes(reg prometheus.Registerer, db *tsdb.DB) {
 
 // stores are the places samples go to and come from.
 type stores struct {
-	local  localStore
-	remote *remote.Storage
-	all    storage.Storage // local first, then remote
+	local     localStore
+	remote    *remote.Storage // that is asked
+	forwarder *forwarder
+	all       storage.Storage // reads local, then remote; writes local
 
-	cfg     *StorageConfig
-	forward atomic.Bool // some remote_write is configured
+	cfg *StorageConfig
 	scraping
+}
+
+// readsAll is the local storage, whose queriers ask remote ones, too.
+type readsAll struct {
+	storage.Storage
+	from storage.Storage
+}
+
+func (r readsAll) Querier(from, to int64) (storage.Querier, error) { return r.from.Querier(from, to) }
+
+func (r readsAll) ChunkQuerier(from, to int64) (storage.ChunkQuerier, error) {
+	return r.from.ChunkQuerier(from, to)
 }
 
 func (e *Engine) newStores(db *tsdb.DB) *stores {
 	s := &stores{cfg: &e.cfg.Storage}
 	s.local = localStore{DB: db, replay: e.replay, margin: 2 * e.cfg.Storage.MinBlock}
-	s.remote = remote.NewStorage(e.log.With("component", "remote"), e.reg, s.local.StartTime,
-		e.cfg.Storage.Dir, e.cfg.Remote.FlushDeadline, &s.scraping, false)
-	s.all = storage.NewFanout(e.log, s.local, s.remote)
-	db.SetWriteNotified(s.remote)
+	// Of the library's remote storage only the reading is used: it sees no
+	// remote_write, and its metrics, all of writing, are not registered.
+	log := e.log.With("component", "remote")
+	s.remote = remote.NewStorage(log, nil, s.local.StartTime, e.cfg.Storage.Dir, e.cfg.Remote.FlushDeadline, &s.scraping, false)
+	s.all = readsAll{s.local, storage.NewFanout(e.log, s.local, s.remote)}
+	s.forwarder = newForwarder(e.cfg.Storage.Dir, log, e.reg, e.notes, &s.scraping, e.cfg.Remote.FlushDeadline)
+	db.SetWriteNotified(s.forwarder)
 	return s
 }
 
-// AppenderV2 is where scraped samples go. Remote write reads them back from the
-// log; its own appender only counts them, so it is left out where nothing is
-// forwarded.
-func (s *stores) AppenderV2(ctx context.Context) storage.AppenderV2 {
-	if s.forward.Load() {
-		return s.all.AppenderV2(ctx)
-	}
-	return s.local.AppenderV2(ctx)
-}
+// AppenderV2 is where scraped samples go. Remote write reads them back from the log.
+func (s *stores) AppenderV2(ctx context.Context) storage.AppenderV2 { return s.local.AppenderV2(ctx) }
 
-func (s *stores) applyLocal(c *config.Config) error {
-	s.forward.Store(len(c.RemoteWriteConfigs) > 0)
-	return s.local.ApplyConfig(c)
+// applyRead takes the sections of remote read over.
+func (s *stores) applyRead(c *config.Config) error {
+	reads := *c
+	reads.RemoteWriteConfigs = nil
+	return s.remote.ApplyConfig(&reads)
 }
 
 // close writes the snapshot and ends remote write, which may take its flush
 // deadline.
 func (s *stores) close() error {
 	defer s.scraping.end()
-	return s.all.Close()
+	return errors.Join(s.local.Close(), s.forwarder.Close(), s.remote.Close())
 }
 
 // localStore is the TSDB as the API wants to see it.
