@@ -115,6 +115,7 @@ func pairs(l labels.Labels) iter.Seq2[string, string] {
 //	/targets/raw          what an active target answers to a scrape, as it is
 //	/cardinality          what the series in memory have in common
 //	/cardinality/metric   the labels of one metric
+//	/storage              what of the storage could not be read and was set aside
 //
 // It reads, and changes nothing.
 func (e *Engine) PageHandler() http.Handler {
@@ -125,5 +126,19 @@ func (e *Engine) PageHandler() http.Handler {
 	mux.Handle("GET /targets/raw", raw)
 	mux.Handle("/cardinality", pageapi.Handler(e.cardinality))
 	mux.Handle("/cardinality/metric", pageapi.Handler(e.metricCardinality))
+	mux.Handle("/storage", pageapi.Handler(e.storageState))
 	return mux
+}
+
+// storageState is what is not as it should be with the storage.
+type storageState struct {
+	SetAside []AsideItem `json:"setAside"` // the newest first
+}
+
+func (e *Engine) storageState(r *http.Request) (s storageState, err error) {
+	err = e.useStored(r.Context(), func(context.Context, *parts) error {
+		s.SetAside, err = e.aside.Load().list(true)
+		return err
+	})
+	return s, err
 }

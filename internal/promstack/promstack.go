@@ -77,7 +77,8 @@ type Engine struct {
 	parts   atomic.Pointer[parts] // of the running engine, for the page
 	reloads reloads
 	shard   currentShard
-	first   *config.Config // checked by New, for what parts take when they are made; nil once they are
+	aside   atomic.Pointer[aside] // of the running engine
+	first   *config.Config        // checked by New, for what parts take when they are made; nil once they are
 }
 
 // New checks the configuration and everything it refers to without touching
@@ -162,7 +163,7 @@ func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
 	if err := e.tune(e.first); err != nil { // before the replay, which allocates most
 		return err
 	}
-	db, err := e.openStorage(ctx)
+	db, watch, err := e.openStorage(ctx)
 	if db == nil || err != nil {
 		return err
 	}
@@ -228,6 +229,7 @@ func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
 	work.Go(func() { targets.Run() })
 	work.Go(func() { managers.Run() })
 	work.Go(func() { room.run(discover) })
+	work.Go(func() { watch.run(discover, min(blockLook, e.cfg.Storage.lookEach)) })
 	defer endDiscovery()
 
 	e.parts.Store(&parts{queries, stores, scrapes})

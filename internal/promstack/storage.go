@@ -35,6 +35,8 @@ type StorageConfig struct {
 	WALCompression string        // "snappy", "zstd" or "none" ("snappy")
 	NoLockFile     bool          // do not keep other processes out of Dir
 	Exemplars      bool          // keep exemplars in memory, as many as the configuration says
+
+	lookEach time.Duration // how often the TSDB and we look at the blocks on disk; for tests
 }
 
 func (c *StorageConfig) setDefaults() {
@@ -56,6 +58,7 @@ func (c *StorageConfig) setDefaults() {
 	if c.WALCompression == "" {
 		c.WALCompression = compression.Snappy
 	}
+	orDuration(&c.lookEach, time.Minute)
 }
 
 // options translates c and the storage section of the configuration. Every field
@@ -89,6 +92,7 @@ func (c *StorageConfig) options(conf *config.Config) *tsdb.Options {
 	if t.ChunkEncoding.Floats == config.FloatChunkEncodingXOR2 {
 		o.FloatChunkEncoding = chunkenc.EncXOR2
 	}
+	o.BlockReloadInterval = c.lookEach
 	o.EnableExemplarStorage = c.Exemplars
 	if c.Exemplars {
 		o.MaxExemplars = exemplars(conf).MaxExemplars
@@ -122,15 +126,20 @@ func (c *StorageConfig) fill(conf *config.Config) {
 	}
 }
 
-// openStorage opens the TSDB and replays its log. It returns nil without an
-// error when ctx ended first.
-func (e *Engine) openStorage(ctx context.Context) (*tsdb.DB, error) {
+// openStorage sets aside what cannot be read, opens the TSDB and replays its log. It
+// returns nil without an error when ctx ended first.
+func (e *Engine) openStorage(ctx context.Context) (*tsdb.DB, *blocks, error) {
 	dir := e.cfg.Storage.Dir
 	if err := probeDir(dir, e.cfg.Storage.NoLockFile); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	log := e.log.With("component", "tsdb")
+	away := newAside(dir, log, e.notes, e.reg)
+	e.aside.Store(away)
+	watch := newBlocks(dir, log, away)
 	opts := e.cfg.Storage.options(e.first)
 	opts.FeatureRegistry = e.known
+	opts.BlocksToDelete, opts.BlockQuerierFunc, opts.BlockChunkQuerierFunc = watch.toDelete, watch.querier, watch.chunkQuerier
 	type result struct {
 		db  *tsdb.DB
 		err error
@@ -138,7 +147,7 @@ func (e *Engine) openStorage(ctx context.Context) (*tsdb.DB, error) {
 	opened := make(chan result, 1)
 	began := time.Now()
 	go func() {
-		db, err := tsdb.Open(dir, e.log.With("component", "tsdb"), e.reg, opts, e.replay)
+		db, err := openTSDB(dir, log, e.reg, opts, e.replay, away, watch)
 		opened <- result{db, err}
 	}()
 	select {
@@ -148,15 +157,16 @@ func (e *Engine) openStorage(ctx context.Context) (*tsdb.DB, error) {
 				r.db.Close()
 			}
 		}()
-		return nil, nil
+		return nil, nil, nil
 	case r := <-opened:
 		if r.err != nil {
-			return nil, dirError(dir, r.err)
+			return nil, nil, dirError(dir, r.err)
 		}
+		watch.db.Store(r.db)
 		registerHeadTimes(e.reg, r.db)
 		e.log.Info("Storage is open", "dir", dir, "blocks", len(r.db.Blocks()),
 			"series", r.db.Head().NumSeries(), "took", time.Since(began).Round(time.Millisecond))
-		return r.db, nil
+		return r.db, watch, nil
 	}
 }
 

@@ -17,6 +17,13 @@ interface Block {
   compaction: { level: number };
 }
 
+interface Aside {
+  kind: string;
+  name: string;
+  time: string;
+  reason: string;
+}
+
 interface Answer {
   runtime: Facts;
   build: Facts;
@@ -147,12 +154,46 @@ function Flags({ now }: { now: number }) {
 }
 
 function Storage({ now }: { now: number }) {
-  const load = useLoad<{ blocks: Block[] | null }>("blocks", String(now), (signal) => api.v1("status/tsdb/blocks", {}, signal));
+  const load = useLoad<{ blocks: Block[] | null; setAside: Aside[] | null }>("blocks", String(now), async (signal) => {
+    const [{ blocks }, { setAside }] = await Promise.all([
+      api.v1<{ blocks: Block[] | null }>("status/tsdb/blocks", {}, signal),
+      api.page<{ setAside: Aside[] | null }>("storage", {}, signal),
+    ]);
+    return { blocks, setAside };
+  });
   const blocks = (load.data?.blocks ?? []).toReversed();
+  const aside = load.data?.setAside ?? [];
   return (
     <>
       {load.error && <Failure error={load.error} />}
       <Waiting load={load} text="Reading the storage …" />
+      {aside.length > 0 && (
+        <>
+          <p class="note warn">What could not be read was set aside; the rest is served. It stays in the folder set-aside of the data directory until you remove it.</p>
+          <div class="scroll">
+            <table class="plain">
+              <thead>
+                <tr>
+                  <th scope="col">Set aside</th>
+                  <th scope="col">When</th>
+                  <th scope="col">Why</th>
+                </tr>
+              </thead>
+              <tbody>
+                {aside.map((a) => (
+                  <tr key={a.name}>
+                    <td>
+                      <code>{a.name}</code>
+                    </td>
+                    <td>{moment(Date.parse(a.time))}</td>
+                    <td>{a.reason}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          </div>
+        </>
+      )}
       {load.data && blocks.length === 0 && <p class="empty">No block is written yet: the newest hours are in memory and in the log.</p>}
       {blocks.length > 0 && (
         <div class="scroll">
