@@ -9,8 +9,8 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
+	"time"
 
 	"watchpost/internal/pageapi"
 )
@@ -32,9 +32,9 @@ type App struct {
 
 type appKey struct{ cluster, namespace, kind, name string }
 
-// apps gathers the pods by what they belong to; a pod that belongs to nothing is one
+// gather puts the pods together by what they belong to; a pod that belongs to nothing is one
 // by itself and left out.
-func (l *podList) apps() []*App {
+func (l *podList) gather() []*App {
 	byKey := map[appKey]*App{}
 	nodes := map[appKey]map[string]bool{}
 	var all []*App
@@ -77,7 +77,7 @@ type appsAnswer struct {
 	Total  int            `json:"total"`
 	States map[string]int `json:"states"`
 	Rows   []*App         `json:"rows"`
-	Cost   Cost           `json:"cost"`
+	pageapi.Costed
 }
 
 var appColumns = map[string]func(a, b *App) int{
@@ -101,7 +101,11 @@ func (v *View) serveApps(r *http.Request) (a appsAnswer, err error) {
 	if err != nil {
 		return a, err
 	}
-	list, made, asked, err := v.podsNow(r.Context())
+	m, err := v.moment(r)
+	if err != nil {
+		return a, err
+	}
+	list, made, asked, err := m.podsThen(r.Context())
 	if err != nil {
 		return a, err
 	}
@@ -120,10 +124,10 @@ func (v *View) serveApps(r *http.Request) (a appsAnswer, err error) {
 			rows = append(rows, app)
 		}
 	}
-	order(rows, appColumns, w, func(a, b *App) int {
+	a.Total = len(rows)
+	a.Rows = pageapi.Cut(w, rows, order(appColumns, w, func(a, b *App) int {
 		return cmp.Or(cmp.Compare(podStates[a.State], podStates[b.State]), cmp.Compare(b.Sick, a.Sick), cmp.Compare(a.Namespace, b.Namespace), pageapi.Natural(a.Name, b.Name), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Cluster, b.Cluster))
-	})
-	a.Total, a.Rows = len(rows), pageapi.Cut(w, rows)
+	}))
 	a.Cost = v.cost(began, made, asked)
 	return a, nil
 }
@@ -133,7 +137,7 @@ type appAnswer struct {
 	// Usage is that of all its pods together.
 	Usage Usage      `json:"usage"`
 	List  podsAnswer `json:"list"`
-	Cost  Cost       `json:"cost"`
+	pageapi.Costed
 }
 
 // serveApp answers with the pods of an owner (namespace, kind, app), or of a label
@@ -141,11 +145,15 @@ type appAnswer struct {
 func (v *View) serveApp(r *http.Request) (a appAnswer, err error) {
 	began := v.now()
 	params := r.URL.Query()
-	asked := v.inquire()
+	m, err := v.moment(r)
+	if err != nil {
+		return a, err
+	}
+	asked := m.inquire()
 	var keep func(*Pod) bool
 	switch name := params.Get("label"); {
 	case name != "":
-		if keep, err = v.labelled(r.Context(), asked, params); err != nil {
+		if keep, err = asked.labelled(r.Context(), params); err != nil {
 			return a, err
 		}
 		a.App = App{Cluster: params.Get("cluster"), Namespace: params.Get("namespace"), Kind: name, Name: params.Get("value")}
@@ -157,10 +165,10 @@ func (v *View) serveApp(r *http.Request) (a appAnswer, err error) {
 		}
 		a.App = App{Cluster: params.Get("cluster"), Namespace: params.Get("namespace"), Kind: params.Get("kind"), Name: params.Get("app")}
 	}
-	if a.List, err = v.listOfPods(r, keep); err != nil {
+	if a.List, err = m.listOfPods(r, keep, false); err != nil {
 		return a, err
 	}
-	pods, _, _, err := v.podsNow(r.Context())
+	pods, _, _, err := m.podsThen(r.Context())
 	if err != nil {
 		return a, err
 	}
@@ -188,11 +196,13 @@ func (v *View) serveApp(r *http.Request) (a appAnswer, err error) {
 		return a, pageapi.NotFound("no pod of %s %s in namespace %s is there", a.App.Kind, a.App.Name, a.App.Namespace)
 	}
 	a.App.Pods, a.App.Nodes = len(all), len(nodes)
-	usage, err := v.usage(r.Context(), asked, all)
+	usage, err := asked.usage(r.Context(), all)
 	if err != nil {
 		return a, err
 	}
-	for _, u := range usage {
+	byKey := make(map[podKey]*Usage, len(usage))
+	for p, u := range usage {
+		byKey[p.key()] = u
 		sum(&a.Usage.CPU, u.CPU)
 		sum(&a.Usage.CPURequest, u.CPURequest)
 		sum(&a.Usage.CPULimit, u.CPULimit)
@@ -200,9 +210,12 @@ func (v *View) serveApp(r *http.Request) (a appAnswer, err error) {
 		sum(&a.Usage.MemoryRequest, u.MemoryRequest)
 		sum(&a.Usage.MemoryLimit, u.MemoryLimit)
 	}
-	a.Cost = v.cost(began, began, asked)
-	a.Cost.Queries += a.List.Cost.Queries
-	a.Cost.Missing = append(a.Cost.Missing, a.List.Cost.Missing...)
+	for i := range a.List.Rows {
+		a.List.Rows[i].Usage = byKey[a.List.Rows[i].key()]
+	}
+	a.Cost = v.cost(began, time.Time{}, asked)
+	a.Cost.Add(a.List.Cost)
+	a.Cost.Age = a.List.Cost.Age
 	return a, nil
 }
 
@@ -218,7 +231,7 @@ func sum(to **float64, v *float64) {
 
 // labelled keeps the pods that have a label, as kube_pod_labels tells (state-agent's
 // --metric-labels-allowlist).
-func (v *View) labelled(ctx context.Context, q *inquiry, params url.Values) (func(*Pod) bool, error) {
+func (q *inquiry) labelled(ctx context.Context, params url.Values) (func(*Pod) bool, error) {
 	name := "label_" + params.Get("label")
 	for i := range len(name) {
 		if c := lowered(name[i]); !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_') {
@@ -258,10 +271,13 @@ type Hit struct {
 	rank int
 }
 
+// kinds of hits, in the order of those that are named alike.
+var kinds = map[string]int{"node": 0, "app": 1, "pod": 2}
+
 type searchAnswer struct {
 	Total int   `json:"total"`
 	Hits  []Hit `json:"hits"`
-	Cost  Cost  `json:"cost"`
+	pageapi.Costed
 }
 
 // maxHits is how many are told of what a search found.
@@ -279,7 +295,12 @@ func (v *View) serveSearch(r *http.Request) (a searchAnswer, err error) {
 	if len(w.Words) == 0 {
 		return a, nil
 	}
-	nodes, pods, cost, err := v.nodesNow(r.Context())
+	m, err := v.moment(r)
+	if err != nil {
+		return a, err
+	}
+	began := v.now()
+	nodes, pods, cost, err := m.nodesThen(r.Context())
 	if err != nil {
 		return a, err
 	}
@@ -287,6 +308,10 @@ func (v *View) serveSearch(r *http.Request) (a searchAnswer, err error) {
 	// A pod may be written namespace/name.
 	space, rest, both := strings.Cut(text, "/")
 	rank := func(namespace string, texts ...string) int {
+		// Most are neither.
+		if !w.Matches(append(texts, namespace)...) && (!both || !w.Matches(append(texts, namespace, namespace+"/"+texts[0])...)) {
+			return -1
+		}
 		for i, t := range texts {
 			switch t = strings.ToLower(t); {
 			case t == "":
@@ -296,10 +321,7 @@ func (v *View) serveSearch(r *http.Request) (a searchAnswer, err error) {
 				return 10 + i
 			}
 		}
-		if w.Matches(append(texts, namespace, namespace+"/"+texts[0])...) {
-			return 20
-		}
-		return -1
+		return 20
 	}
 	for _, n := range nodes.all {
 		if k := rank("", n.Name, n.IP, n.Kube, n.Instance); k >= 0 {
@@ -324,9 +346,11 @@ func (v *View) serveSearch(r *http.Request) (a searchAnswer, err error) {
 			a.Hits = append(a.Hits, Hit{What: "pod", Cluster: p.Cluster, Namespace: p.Namespace, Name: p.Name, Note: p.IP, State: p.State, rank: k})
 		}
 	}
-	slices.SortStableFunc(a.Hits, func(a, b Hit) int { return cmp.Or(cmp.Compare(a.rank, b.rank), pageapi.Natural(a.Name, b.Name)) })
 	a.Total = len(a.Hits)
-	a.Hits = a.Hits[:min(len(a.Hits), maxHits)]
+	a.Hits = pageapi.Cut(pageapi.Window{Limit: maxHits}, a.Hits, func(a, b Hit) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), pageapi.Natural(a.Name, b.Name), cmp.Compare(kinds[a.What], kinds[b.What]), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Cluster, b.Cluster))
+	})
 	a.Cost = cost
+	a.Cost.Seconds = v.now().Sub(began).Seconds()
 	return a, nil
 }

@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,9 +27,13 @@ import (
 
 // Source evaluates PromQL at one moment and calls each for every series of the
 // result, with its labels and its points: milliseconds since the epoch and values.
-// The sequences are used before each returns.
+// The sequences are used before each returns. It tells how many samples it read.
+//
+// Everything that is asked of all nodes or all pods is a plain selector, which a
+// Source can read without evaluating anything: sums, rates and comparisons are made
+// here. Points that are not looked at need not be read.
 type Source interface {
-	Query(ctx context.Context, expr string, at time.Time, each func(labels iter.Seq2[string, string], points iter.Seq2[int64, float64])) error
+	Query(ctx context.Context, expr string, at time.Time, each func(labels iter.Seq2[string, string], points iter.Seq2[int64, float64])) (samples int, err error)
 }
 
 // Bounds and habits.
@@ -51,6 +57,9 @@ const (
 	silence = "1h"
 	// recent is how long a restart counts as trouble.
 	recent = time.Hour
+	// maxMoments is how many moments of the past are held besides the present, each
+	// a second whole: as long as the present's lists are after they were last used.
+	maxMoments = 2
 )
 
 // View answers from one Source. Its methods may be used from any goroutine.
@@ -58,26 +67,65 @@ type View struct {
 	src Source
 	now func() time.Time
 
-	nodes kept[*nodeList]
-	pods  kept[*podList]
+	present moment
+
+	mu   sync.Mutex
+	past []*moment // the last used last
+}
+
+// moment is what is held of the fleet at one time.
+type moment struct {
+	*View
+	at time.Time // zero: now, whenever that is
+
+	nodes       kept[*nodeList]
+	pods        kept[*podList]
+	cpu, memory kept[map[podKey]float64] // of all pods
 }
 
 // New makes a View of src.
-func New(src Source) *View { return &View{src: src, now: time.Now} }
+func New(src Source) *View {
+	v := &View{src: src, now: time.Now}
+	v.present.View = v
+	return v
+}
+
+// moment is the one that a request names: at, in seconds since the epoch or as RFC
+// 3339 has it; none is now.
+func (v *View) moment(r *http.Request) (*moment, error) {
+	text := r.URL.Query().Get("at")
+	if text == "" {
+		return &v.present, nil
+	}
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if seconds, e := strconv.ParseFloat(text, 64); e == nil && seconds >= 0 && seconds < 1e11 {
+		at, err = time.Unix(int64(seconds), 0), nil
+	}
+	if err != nil {
+		return nil, pageapi.BadData("at=%q is neither a number of seconds since 1970 nor a time as in 2026-01-02T15:04:05Z", text)
+	}
+	at = at.Truncate(time.Second)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	i := slices.IndexFunc(v.past, func(m *moment) bool { return m.at.Equal(at) })
+	if i < 0 {
+		v.past = append(v.past[max(0, len(v.past)+1-maxMoments):len(v.past):len(v.past)], &moment{View: v, at: at})
+		return v.past[len(v.past)-1], nil
+	}
+	m := v.past[i]
+	v.past = append(slices.Delete(v.past, i, i+1), m)
+	return m, nil
+}
 
 // Cost is what an answer took.
-type Cost struct {
-	Queries int      `json:"queries"`           // evaluated for this answer
-	Seconds float64  `json:"seconds"`           // in all
-	Age     float64  `json:"age"`               // seconds since what is kept was asked; 0 where nothing is
-	Missing []string `json:"missing,omitempty"` // parts that failed, and why
-}
+type Cost = pageapi.Cost
 
 // inquiry is one answer in the making.
 type inquiry struct {
 	src     Source
 	at      time.Time
 	queries atomic.Int32
+	samples atomic.Int64
 
 	mu      sync.Mutex
 	missing []string
@@ -88,18 +136,71 @@ type inquiry struct {
 type question struct {
 	what string // for people, where it fails: "memory"
 	expr string
-	each func(l iter.Seq2[string, string], points iter.Seq2[int64, float64])
+	each each
 }
 
+// each takes one series. It may hold what it needs for that: it is not called twice at
+// a time.
+type each = func(l iter.Seq2[string, string], points iter.Seq2[int64, float64])
+
+// reading makes one number of each series and gives it to do: value or slope.
+type reading = func(do func(l iter.Seq2[string, string], v float64)) each
+
 // value calls do with the last point.
-func value(do func(l iter.Seq2[string, string], v float64)) func(iter.Seq2[string, string], iter.Seq2[int64, float64]) {
+func value(do func(l iter.Seq2[string, string], v float64)) each {
+	// Here, and not in a loop over the points: that would be allocated for each series.
+	var last float64
+	var found bool
+	take := func(_ int64, v float64) bool {
+		last, found = v, true
+		return true
+	}
 	return func(l iter.Seq2[string, string], points iter.Seq2[int64, float64]) {
-		last, found := 0.0, false
-		for _, v := range points {
-			last, found = v, true
-		}
-		if found {
+		found = false
+		if points(take); found {
 			do(l, last)
+		}
+	}
+}
+
+// slope calls do with how fast a counter rose a second, from its first point to its
+// last; where it fell it began anew. One point tells nothing.
+func slope(do func(l iter.Seq2[string, string], v float64)) each {
+	var first, last int64
+	var was, rise float64
+	var begun bool
+	take := func(at int64, v float64) bool {
+		switch {
+		case !begun:
+			first, begun = at, true
+		case v < was:
+			rise += v
+		default:
+			rise += v - was
+		}
+		last, was = at, v
+		return true
+	}
+	return func(l iter.Seq2[string, string], points iter.Seq2[int64, float64]) {
+		first, last, rise, begun = 0, 0, 0, false
+		if points(take); last > first {
+			do(l, rise*1000/float64(last-first))
+		}
+	}
+}
+
+// about reads the series of things that are known: what do is told is what find
+// found by the labels, and where that is nothing the points are not read.
+func about[T any](find func(l iter.Seq2[string, string]) *T, read reading, do func(of *T, v float64)) each {
+	var of *T
+	numbers := read(func(_ iter.Seq2[string, string], v float64) {
+		if v == v { // not NaN
+			do(of, v)
+		}
+	})
+	return func(l iter.Seq2[string, string], points iter.Seq2[int64, float64]) {
+		if of = find(l); of != nil {
+			numbers(l, points)
 		}
 	}
 }
@@ -117,11 +218,13 @@ func (q *inquiry) ask(ctx context.Context, questions ...question) error {
 		wait.Go(func() {
 			defer func() { <-places }()
 			q.queries.Add(1)
-			errs[i] = q.src.Query(ctx, one.expr, q.at, func(l iter.Seq2[string, string], p iter.Seq2[int64, float64]) {
+			samples, err := q.src.Query(ctx, one.expr, q.at, func(l iter.Seq2[string, string], p iter.Seq2[int64, float64]) {
 				take.Lock()
 				defer take.Unlock()
 				one.each(l, p)
 			})
+			q.samples.Add(int64(samples))
+			errs[i] = err
 		})
 	}
 	wait.Wait()
@@ -138,7 +241,9 @@ func (q *inquiry) ask(ctx context.Context, questions ...question) error {
 		}
 		failed++
 		q.mu.Lock()
-		q.missing = append(q.missing, fmt.Sprintf("%s: %v", questions[i].what, err))
+		if note := fmt.Sprintf("%s: %v", questions[i].what, err); !slices.Contains(q.missing, note) { // both halves of a part
+			q.missing = append(q.missing, note)
+		}
 		q.mu.Unlock()
 	}
 	if failed == len(questions) && failed > 0 {
@@ -147,19 +252,26 @@ func (q *inquiry) ask(ctx context.Context, questions ...question) error {
 	return nil
 }
 
-func (v *View) inquire() *inquiry { return &inquiry{src: v.src, at: v.now()} }
+func (m *moment) inquire() *inquiry {
+	if m.at.IsZero() {
+		return &inquiry{src: m.src, at: m.now()}
+	}
+	return &inquiry{src: m.src, at: m.at}
+}
 
-// cost adds up what an answer took that began at began.
-func (v *View) cost(began time.Time, asked time.Time, all ...*inquiry) Cost {
+// cost adds up what an answer took that began at began; made is when that was asked
+// of the storage which was held, if it was.
+func (v *View) cost(began, made time.Time, all ...*inquiry) Cost {
 	c := Cost{Seconds: v.now().Sub(began).Seconds()}
 	for _, q := range all {
 		if q != nil {
 			c.Queries += int(q.queries.Load())
+			c.Samples += int(q.samples.Load())
 			c.Missing = append(c.Missing, q.missing...)
 		}
 	}
-	if !asked.IsZero() {
-		c.Age = max(0, began.Sub(asked).Seconds())
+	if !made.IsZero() {
+		c.Age = max(0, began.Sub(made).Seconds())
 	}
 	return c
 }
@@ -175,12 +287,13 @@ type kept[T any] struct {
 	gen    int           // tells one use from the next
 }
 
-// get is the value, made anew where it is older than MaxAge; asked is what that
-// took, nil where it was there. Who asks while it is being made waits.
-func (k *kept[T]) get(ctx context.Context, v *View, build func(context.Context, *inquiry) (T, error)) (value T, made time.Time, asked *inquiry, err error) {
+// get is the value of m, made anew where it is older than MaxAge; asked is what that
+// took, nil where it was there. Who asks while it is being made waits. What was does
+// not change: a value of the past is never too old.
+func (k *kept[T]) get(ctx context.Context, m *moment, build func(context.Context, *inquiry) (T, error)) (value T, made time.Time, asked *inquiry, err error) {
 	for {
 		k.mu.Lock()
-		if !k.made.IsZero() && v.now().Sub(k.made) < k.fresh {
+		if !k.made.IsZero() && (!m.at.IsZero() || m.now().Sub(k.made) < k.fresh) {
 			defer k.mu.Unlock()
 			k.use()
 			return k.value, k.made, nil, nil
@@ -200,7 +313,7 @@ func (k *kept[T]) get(ctx context.Context, v *View, build func(context.Context, 
 	k.making = done
 	k.mu.Unlock()
 
-	asked = v.inquire()
+	made, asked = m.now(), m.inquire()
 	value, err = build(ctx, asked)
 
 	k.mu.Lock()
@@ -208,11 +321,11 @@ func (k *kept[T]) get(ctx context.Context, v *View, build func(context.Context, 
 	k.making = nil
 	close(done)
 	if err == nil {
-		k.value, k.made = value, asked.at
-		k.fresh = max(MaxAge, min(mostMaxAge, 5*v.now().Sub(asked.at)))
+		k.value, k.made = value, made
+		k.fresh = max(MaxAge, min(mostMaxAge, 5*m.now().Sub(made)))
 		k.use()
 	}
-	return value, asked.at, asked, err
+	return value, made, asked, err
 }
 
 // use puts the end of the value off. The caller holds the lock.

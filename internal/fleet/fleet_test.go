@@ -378,10 +378,10 @@ type partly struct {
 	asked atomic.Int32
 }
 
-func (p *partly) Query(ctx context.Context, expr string, at time.Time, each func(iter.Seq2[string, string], iter.Seq2[int64, float64])) error {
+func (p *partly) Query(ctx context.Context, expr string, at time.Time, each func(iter.Seq2[string, string], iter.Seq2[int64, float64])) (int, error) {
 	p.asked.Add(1)
 	if err := p.fail(expr); err != nil {
-		return err
+		return 0, err
 	}
 	return p.Source.Query(ctx, expr, at, each)
 }
@@ -462,9 +462,9 @@ func TestWithoutStateAgent(t *testing.T) {
 // hiding leaves out what Kubernetes says.
 type hiding struct{ fleet.Source }
 
-func (h hiding) Query(ctx context.Context, expr string, at time.Time, each func(iter.Seq2[string, string], iter.Seq2[int64, float64])) error {
+func (h hiding) Query(ctx context.Context, expr string, at time.Time, each func(iter.Seq2[string, string], iter.Seq2[int64, float64])) (int, error) {
 	if strings.Contains(expr, "kube_") {
-		return nil
+		return 0, nil
 	}
 	return h.Source.Query(ctx, expr, at, each)
 }
@@ -491,12 +491,14 @@ func BenchmarkViews(b *testing.B) {
 	} {
 		b.Run(view.name, func(b *testing.B) {
 			b.ReportAllocs()
-			queries, before := 0, processorTime(b)
+			var cost fleet.Cost
+			before := processorTime(b)
 			for b.Loop() {
 				s := &site{b, fleet.New(e).Handler()}
-				queries = read[struct{ Cost fleet.Cost }](s, view.path, view.params...).Cost.Queries
+				cost = read[struct{ Cost fleet.Cost }](s, view.path, view.params...).Cost
 			}
-			b.ReportMetric(float64(queries), "queries/op")
+			b.ReportMetric(float64(cost.Queries), "queries/op")
+			b.ReportMetric(float64(cost.Samples), "samples/op")
 			b.ReportMetric((processorTime(b)-before).Seconds()*1000/float64(b.N), "cpu-ms/op")
 		})
 	}

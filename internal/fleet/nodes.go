@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"time"
 
@@ -59,15 +60,59 @@ type nodeList struct {
 	byKube map[kubeKey]*Node
 }
 
+// host is what the metrics of one machine bring, before it is summed up.
+type host struct {
+	*Node
+	idle, cpus  float64  // seconds a second of all its CPUs, and their number
+	available   *float64 // bytes
+	memory      float64
+	filesystems map[fsKey]*filesystem
+}
+
+type fsKey struct{ device, mountpoint string }
+
+type filesystem struct{ size, avail float64 }
+
+// sum makes shares of it.
+func (h *host) sum() {
+	if h.cpus > 0 {
+		busy := max(0, 1-h.idle/h.cpus)
+		h.CPU = &busy
+	}
+	if h.memory > 0 && h.available != nil {
+		used := 1 - *h.available/h.memory
+		h.Memory = &used
+	}
+	for _, f := range h.filesystems {
+		if f.size > 0 {
+			if full := 1 - f.avail/f.size; h.Disk == nil || full > *h.Disk {
+				h.Disk = &full
+			}
+		}
+	}
+}
+
+// kubeNode is what Kubernetes says of a node.
+type kubeNode struct {
+	ip, os, kernel, kubelet string
+	down, warn              []string
+	cordoned                bool
+	room                    *float64
+}
+
+// condition is one series of kube_node_status_condition.
+type condition struct{ cluster, node, name, status string }
+
 type kubeKey struct{ cluster, name string }
 
 type hostKey struct{ cluster, job, instance string }
 
-// Filters of node_exporter's series that are of the hardware, or near enough.
-const (
-	realDisks    = `fstype!~"tmpfs|ramfs|squashfs|iso9660|erofs|overlay"`
-	realNetworks = `device!~"lo|veth.+|cali.+|lxc.+|tunl[0-9]+|dummy[0-9]+|ifb[0-9]+|nodelocaldns|kube-ipvs[0-9]+|cni[0-9]+|flannel.+|docker[0-9]+|br-.+"`
-	perHost      = `by (cluster, job, instance) `
+// Series of node_exporter that are not of the hardware, or near enough. They are left
+// out here: a selector would match each value that the label has anywhere, and in a
+// cluster there are as many network devices as pods.
+var (
+	notDisks    = []string{"tmpfs", "ramfs", "squashfs", "iso9660", "erofs", "overlay"}
+	notNetworks = regexp.MustCompile(`^(lo|veth.+|cali.+|lxc.+|tunl[0-9]+|dummy[0-9]+|ifb[0-9]+|nodelocaldns|kube-ipvs[0-9]+|cni[0-9]+|flannel.+|docker[0-9]+|br-.+)$`)
 )
 
 // hostOf reads the labels that tell hosts apart.
@@ -86,15 +131,9 @@ func hostOf(l iter.Seq2[string, string]) (k hostKey) {
 }
 
 // listNodes asks for all nodes, and counts their pods.
-func (v *View) listNodes(ctx context.Context, q *inquiry, pods *podList) (*nodeList, error) {
+func (m *moment) listNodes(ctx context.Context, q *inquiry, pods *podList) (*nodeList, error) {
 	names := names{}
-	hosts := map[hostKey]*Node{}
-	type kubeNode struct {
-		ip, os, kernel, kubelet string
-		down, warn              []string
-		cordoned                bool
-		room                    *float64
-	}
+	hosts := map[hostKey]*host{}
 	kube := map[kubeKey]*kubeNode{}
 	kubeOf := func(cluster, name string) *kubeNode {
 		k := kubeKey{names.keep(cluster), names.keep(name)}
@@ -103,17 +142,48 @@ func (v *View) listNodes(ctx context.Context, q *inquiry, pods *podList) (*nodeL
 		}
 		return kube[k]
 	}
-	// set puts a number of a host where it belongs.
-	set := func(field func(*Node) **float64) func(iter.Seq2[string, string], iter.Seq2[int64, float64]) {
-		return value(func(l iter.Seq2[string, string], val float64) {
-			if n := hosts[hostOf(l)]; n != nil && val == val { // not NaN
-				*field(n) = &val
+	hostBy := func(l iter.Seq2[string, string]) *host { return hosts[hostOf(l)] }
+	of := func(read reading, do func(n *host, v float64)) each { return about(hostBy, read, do) }
+	network := func(to func(*Node) **float64) each {
+		return about(func(l iter.Seq2[string, string]) *host {
+			if notNetworks.MatchString(labelOf(l, "device")) {
+				return nil
 			}
-		})
+			return hostBy(l)
+		}, slope, func(n *host, v float64) { sum(to(n.Node), &v) })
+	}
+	var said condition
+	filesystemBy := func(l iter.Seq2[string, string]) *filesystem {
+		n := hostBy(l)
+		if n == nil {
+			return nil
+		}
+		var k fsKey
+		for name, v := range l {
+			switch name {
+			case "device":
+				k.device = v
+			case "mountpoint":
+				k.mountpoint = v
+			case "fstype":
+				if slices.Contains(notDisks, v) {
+					return nil
+				}
+			}
+		}
+		f := n.filesystems[k]
+		if f == nil {
+			if n.filesystems == nil {
+				n.filesystems = map[fsKey]*filesystem{}
+			}
+			f = &filesystem{}
+			n.filesystems[fsKey{names.keep(k.device), names.keep(k.mountpoint)}] = f
+		}
+		return f
 	}
 	// First who there is; the numbers of others are of no interest.
 	err := q.ask(ctx,
-		question{"hosts", "last_over_time(node_uname_info[" + silence + "])", value(func(l iter.Seq2[string, string], _ float64) {
+		question{"hosts", "node_uname_info[" + silence + "]", value(func(l iter.Seq2[string, string], _ float64) {
 			n := &Node{}
 			for name, v := range l {
 				switch name {
@@ -132,7 +202,7 @@ func (v *View) listNodes(ctx context.Context, q *inquiry, pods *podList) (*nodeL
 				}
 			}
 			n.Name = cmp.Or(n.Name, n.Instance)
-			hosts[hostKey{n.Cluster, n.Job, n.Instance}] = n
+			hosts[hostKey{n.Cluster, n.Job, n.Instance}] = &host{Node: n}
 		})},
 		question{"nodes of Kubernetes", "kube_node_info", value(func(l iter.Seq2[string, string], _ float64) {
 			k := kubeNode{}
@@ -160,45 +230,57 @@ func (v *View) listNodes(ctx context.Context, q *inquiry, pods *podList) (*nodeL
 		return nil, err
 	}
 	err = q.ask(ctx,
-		question{"scrapes", "up{" + oneOf("job", jobs(hosts)) + "} == 0", value(func(l iter.Seq2[string, string], _ float64) {
-			if n := hosts[hostOf(l)]; n != nil {
+		question{"scrapes", "up{" + oneOf("job", jobs(hosts)) + "}", of(value, func(n *host, v float64) {
+			if v == 0 {
 				n.down = append(n.down, "its metrics cannot be scraped")
 			}
 		})},
-		question{"CPU", `clamp_min(1 - avg ` + perHost + `(rate(node_cpu_seconds_total{mode="idle"}[` + window + `])), 0)`, set(func(n *Node) **float64 { return &n.CPU })},
-		question{"memory", `1 - max ` + perHost + `(node_memory_MemAvailable_bytes) / max ` + perHost + `(node_memory_MemTotal_bytes)`, set(func(n *Node) **float64 { return &n.Memory })},
-		question{"disks", `max ` + perHost + `(1 - node_filesystem_avail_bytes{` + realDisks + `} / (node_filesystem_size_bytes{` + realDisks + `} > 0))`, set(func(n *Node) **float64 { return &n.Disk })},
-		question{"network, received", `sum ` + perHost + `(rate(node_network_receive_bytes_total{` + realNetworks + `}[` + window + `]))`, set(func(n *Node) **float64 { return &n.Receive })},
-		question{"network, sent", `sum ` + perHost + `(rate(node_network_transmit_bytes_total{` + realNetworks + `}[` + window + `]))`, set(func(n *Node) **float64 { return &n.Transmit })},
-		question{"pressure on CPUs", `max ` + perHost + `(rate(node_pressure_cpu_waiting_seconds_total[` + window + `]))`, pressure(hosts, 0)},
-		question{"pressure on memory", `max ` + perHost + `(rate(node_pressure_memory_waiting_seconds_total[` + window + `]))`, pressure(hosts, 1)},
-		question{"pressure on disks", `max ` + perHost + `(rate(node_pressure_io_waiting_seconds_total[` + window + `]))`, pressure(hosts, 2)},
-		question{"conditions", `kube_node_status_condition{status=~"true|unknown"} == 1 or kube_node_status_condition{condition="Ready",status="false"} == 1`, value(func(l iter.Seq2[string, string], _ float64) {
-			var cluster, name, condition, status string
+		question{"CPU", `node_cpu_seconds_total{mode="idle"}[` + window + `]`, of(slope, func(n *host, v float64) { n.idle, n.cpus = n.idle+v, n.cpus+1 })},
+		question{"memory", "node_memory_MemAvailable_bytes", of(value, func(n *host, v float64) { n.available = &v })},
+		question{"memory", "node_memory_MemTotal_bytes", of(value, func(n *host, v float64) { n.memory = v })},
+		question{"disks", "node_filesystem_avail_bytes", about(filesystemBy, value, func(f *filesystem, v float64) { f.avail = v })},
+		question{"disks", "node_filesystem_size_bytes", about(filesystemBy, value, func(f *filesystem, v float64) { f.size = v })},
+		question{"network, received", "node_network_receive_bytes_total[" + window + "]", network(func(n *Node) **float64 { return &n.Receive })},
+		question{"network, sent", "node_network_transmit_bytes_total[" + window + "]", network(func(n *Node) **float64 { return &n.Transmit })},
+		question{"pressure on CPUs", "node_pressure_cpu_waiting_seconds_total[" + window + "]", of(slope, waits(0))},
+		question{"pressure on memory", "node_pressure_memory_waiting_seconds_total[" + window + "]", of(slope, waits(1))},
+		question{"pressure on disks", "node_pressure_io_waiting_seconds_total[" + window + "]", of(slope, waits(2))},
+		question{"conditions", "kube_node_status_condition", about(func(l iter.Seq2[string, string]) *condition {
+			said = condition{}
 			for n, v := range l {
 				switch n {
 				case "cluster":
-					cluster = v
+					said.cluster = v
 				case "node":
-					name = v
+					said.node = v
 				case "condition":
-					condition = v
+					said.name = v
 				case "status":
-					status = v
+					said.status = v
 				}
 			}
-			switch k := kubeOf(cluster, name); {
-			case condition == "Ready" && status == "false":
+			if ready := said.name == "Ready"; ready == (said.status == "true") {
+				return nil // all is well where it is so
+			}
+			return &said
+		}, value, func(c *condition, v float64) {
+			if v != 1 {
+				return
+			}
+			switch k := kubeOf(c.cluster, c.node); {
+			case c.name != "Ready":
+				k.warn = append(k.warn, names.keep(c.name))
+			case c.status == "false":
 				k.down = append(k.down, "Kubernetes: not ready")
-			case condition == "Ready" && status == "unknown":
+			default:
 				k.down = append(k.down, "Kubernetes: the kubelet is silent")
-			case condition != "Ready" && status == "true":
-				k.warn = append(k.warn, names.keep(condition))
 			}
 		})},
-		question{"cordons", `kube_node_spec_unschedulable == 1`, value(func(l iter.Seq2[string, string], _ float64) {
-			cluster, name := clusterAndNode(l)
-			kubeOf(cluster, name).cordoned = true
+		question{"cordons", "kube_node_spec_unschedulable", value(func(l iter.Seq2[string, string], v float64) {
+			if v == 1 {
+				cluster, name := clusterAndNode(l)
+				kubeOf(cluster, name).cordoned = true
+			}
 		})},
 		question{"room for pods", `kube_node_status_allocatable{resource="pods"}`, value(func(l iter.Seq2[string, string], v float64) {
 			cluster, name := clusterAndNode(l)
@@ -217,7 +299,9 @@ func (v *View) listNodes(ctx context.Context, q *inquiry, pods *podList) (*nodeL
 			byIP[kubeKey{k.cluster, n.ip}] = k
 		}
 	}
-	for k, n := range hosts {
+	for k, h := range hosts {
+		h.sum()
+		n := h.Node
 		// The same machine by its label, its name or its address.
 		host, _, err := net.SplitHostPort(k.instance)
 		if err != nil {
@@ -279,7 +363,7 @@ func (v *View) listNodes(ctx context.Context, q *inquiry, pods *podList) (*nodeL
 }
 
 // jobs are those of the hosts.
-func jobs(hosts map[hostKey]*Node) []string {
+func jobs(hosts map[hostKey]*host) []string {
 	seen := map[string]bool{}
 	for k := range hosts {
 		seen[k.job] = true
@@ -299,15 +383,13 @@ func clusterAndNode(l iter.Seq2[string, string]) (cluster, node string) {
 	return cluster, node
 }
 
-// pressure keeps the largest of three kinds.
-func pressure(hosts map[hostKey]*Node, kind int) func(iter.Seq2[string, string], iter.Seq2[int64, float64]) {
-	return value(func(l iter.Seq2[string, string], v float64) {
-		if n := hosts[hostOf(l)]; n != nil && v == v {
-			n.psi[kind] = v
-			most := max(n.psi[0], n.psi[1], n.psi[2])
-			n.Pressure = &most
-		}
-	})
+// waits keeps the largest of three kinds of pressure.
+func waits(kind int) func(*host, float64) {
+	return func(n *host, v float64) {
+		n.psi[kind] = v
+		most := max(n.psi[0], n.psi[1], n.psi[2])
+		n.Pressure = &most
+	}
 }
 
 // judge makes one state of all that is known.
@@ -342,15 +424,15 @@ func (n *Node) judge() {
 
 var nodeStates = map[string]int{"down": 0, "warn": 1, "up": 2}
 
-// nodesNow are the nodes and pods, of now or a few seconds ago.
-func (v *View) nodesNow(ctx context.Context) (*nodeList, *podList, Cost, error) {
-	began := v.now()
-	pods, _, askedPods, err := v.podsNow(ctx)
+// nodesThen are the nodes and pods of that moment, or of a few seconds before.
+func (m *moment) nodesThen(ctx context.Context) (*nodeList, *podList, Cost, error) {
+	began := m.View.now()
+	pods, _, askedPods, err := m.podsThen(ctx)
 	if err != nil {
 		return nil, nil, Cost{}, err
 	}
-	nodes, made, asked, err := v.nodes.get(ctx, v, func(ctx context.Context, q *inquiry) (*nodeList, error) { return v.listNodes(ctx, q, pods) })
-	return nodes, pods, v.cost(began, made, askedPods, asked), err
+	nodes, made, asked, err := m.nodes.get(ctx, m, func(ctx context.Context, q *inquiry) (*nodeList, error) { return m.listNodes(ctx, q, pods) })
+	return nodes, pods, m.cost(began, made, askedPods, asked), err
 }
 
 type nodesAnswer struct {
@@ -360,7 +442,7 @@ type nodesAnswer struct {
 	Pods   int            `json:"pods"`   // there are
 	Sick   int            `json:"sick"`
 	Rows   []*Node        `json:"rows"`
-	Cost   Cost           `json:"cost"`
+	pageapi.Costed
 }
 
 var nodeColumns = map[string]func(a, b *Node) int{
@@ -406,11 +488,16 @@ func (v *View) serveNodes(r *http.Request) (a nodesAnswer, err error) {
 	if _, known := nodeStates[state]; state != "" && !known {
 		return a, pageapi.BadData("state=%q is none of down, warn, up", state)
 	}
-	nodes, pods, cost, err := v.nodesNow(r.Context())
+	m, err := v.moment(r)
 	if err != nil {
 		return a, err
 	}
-	a = nodesAnswer{All: len(nodes.all), States: map[string]int{"down": 0, "warn": 0, "up": 0}, Pods: len(pods.all), Sick: pods.sick, Cost: cost}
+	began := v.now()
+	nodes, pods, cost, err := m.nodesThen(r.Context())
+	if err != nil {
+		return a, err
+	}
+	a = nodesAnswer{All: len(nodes.all), States: map[string]int{"down": 0, "warn": 0, "up": 0}, Pods: len(pods.all), Sick: pods.sick}
 	rows := []*Node{}
 	for _, n := range nodes.all {
 		if !w.Matches(n.Name, n.Instance, n.Kube, n.IP, n.Cluster, n.Kernel, n.OS, n.Kubelet) {
@@ -421,27 +508,32 @@ func (v *View) serveNodes(r *http.Request) (a nodesAnswer, err error) {
 			rows = append(rows, n)
 		}
 	}
+	a.Total = len(rows)
 	// Whatever needs a look comes first.
-	order(rows, nodeColumns, w, func(a, b *Node) int {
+	a.Rows = pageapi.Cut(w, rows, order(nodeColumns, w, func(a, b *Node) int {
 		return cmp.Or(cmp.Compare(nodeStates[a.State], nodeStates[b.State]), cmp.Compare(b.Sick, a.Sick), pageapi.Natural(a.Name, b.Name), cmp.Compare(a.Cluster, b.Cluster), cmp.Compare(a.Instance, b.Instance))
-	})
-	a.Total, a.Rows = len(rows), pageapi.Cut(w, rows)
+	}))
+	a.Cost = cost
+	a.Cost.Seconds = v.now().Sub(began).Seconds()
 	return a, nil
 }
 
-// order sorts rows by the window's column, then as otherwise says.
-func order[T any](rows []T, columns map[string]func(a, b T) int, w pageapi.Window, otherwise func(a, b T) int) {
+// order compares by the window's column, then as otherwise says.
+func order[T any](columns map[string]func(a, b T) int, w pageapi.Window, otherwise func(a, b T) int) func(a, b T) int {
 	column := columns[w.Sort]
-	slices.SortFunc(rows, func(a, b T) int {
-		c := 0
-		if column != nil {
-			c = column(a, b)
+	if column == nil {
+		return otherwise
+	}
+	sign := 1
+	if w.Down {
+		sign = -1
+	}
+	return func(a, b T) int {
+		if c := column(a, b); c != 0 {
+			return sign * c
 		}
-		if w.Down {
-			c = -c
-		}
-		return cmp.Or(c, otherwise(a, b))
-	})
+		return otherwise(a, b)
+	}
 }
 
 func keys[V any](m map[string]V) []string {
@@ -482,6 +574,8 @@ type Disk struct {
 	Avail      *float64 `json:"avail,omitempty"`
 	ReadOnly   bool     `json:"readonly,omitempty"`
 	Inodes     *float64 `json:"inodes,omitempty"` // share in use
+
+	files, free float64 // inodes
 }
 
 // Device is a block device of a node, rates in bytes a second, Busy of 1.
@@ -509,12 +603,16 @@ type nodeAnswer struct {
 	Disks      []*Disk      `json:"disks"`
 	Devices    []*Device    `json:"devices"`
 	Interfaces []*Interface `json:"interfaces"`
-	Cost       Cost         `json:"cost"`
+	pageapi.Costed
 }
 
 func (v *View) serveNode(r *http.Request) (a nodeAnswer, err error) {
 	began := v.now()
-	nodes, _, cost, err := v.nodesNow(r.Context())
+	m, err := v.moment(r)
+	if err != nil {
+		return a, err
+	}
+	nodes, _, cost, err := m.nodesThen(r.Context())
 	if err != nil {
 		return a, err
 	}
@@ -527,10 +625,10 @@ func (v *View) serveNode(r *http.Request) (a nodeAnswer, err error) {
 		a.Cost = cost
 		return a, nil
 	}
-	q := v.inquire()
+	q := m.inquire()
 	sel := "cluster=" + quote(n.Cluster) + ",job=" + quote(n.Job) + ",instance=" + quote(n.Instance)
 	disks, devices, nets := map[string]*Disk{}, map[string]*Device{}, map[string]*Interface{}
-	disk := func(set func(d *Disk, v float64)) func(iter.Seq2[string, string], iter.Seq2[int64, float64]) {
+	disk := func(set func(d *Disk, v float64)) each {
 		return value(func(l iter.Seq2[string, string], val float64) {
 			var d Disk
 			for name, v := range l {
@@ -550,8 +648,8 @@ func (v *View) serveNode(r *http.Request) (a nodeAnswer, err error) {
 			set(disks[key], val)
 		})
 	}
-	device := func(field func(*Device) **float64) func(iter.Seq2[string, string], iter.Seq2[int64, float64]) {
-		return value(func(l iter.Seq2[string, string], val float64) {
+	device := func(field func(*Device) **float64) each {
+		return slope(func(l iter.Seq2[string, string], val float64) {
 			name := labelOf(l, "device")
 			if devices[name] == nil {
 				devices[name] = &Device{Name: name}
@@ -559,53 +657,53 @@ func (v *View) serveNode(r *http.Request) (a nodeAnswer, err error) {
 			*field(devices[name]) = &val
 		})
 	}
-	net := func(field func(*Interface) **float64) func(iter.Seq2[string, string], iter.Seq2[int64, float64]) {
-		return value(func(l iter.Seq2[string, string], val float64) {
-			name := labelOf(l, "device")
-			if nets[name] == nil {
-				nets[name] = &Interface{Name: name}
-			}
-			*field(nets[name]) = &val
-		})
+	netOf := func(l iter.Seq2[string, string]) *Interface {
+		name := labelOf(l, "device")
+		if nets[name] == nil {
+			nets[name] = &Interface{Name: name}
+		}
+		return nets[name]
 	}
-	rate := func(metric string) string { return "rate(" + metric + "{" + sel + "}[" + window + "])" }
+	plus := func(field func(*Interface) **float64) each {
+		return slope(func(l iter.Seq2[string, string], v float64) { sum(field(netOf(l)), &v) })
+	}
+	now := func(metric string) string { return metric + "{" + sel + "}" }
+	lately := func(metric string) string { return metric + "{" + sel + "}[" + window + "]" }
 	err = q.ask(r.Context(),
-		question{"filesystems", "node_filesystem_size_bytes{" + sel + "}", disk(func(d *Disk, v float64) { d.Size = &v })},
-		question{"free space", "node_filesystem_avail_bytes{" + sel + "}", disk(func(d *Disk, v float64) { d.Avail = &v })},
-		question{"read-only filesystems", "node_filesystem_readonly{" + sel + "} == 1", disk(func(d *Disk, _ float64) { d.ReadOnly = true })},
-		question{"inodes", "1 - node_filesystem_files_free{" + sel + "} / (node_filesystem_files{" + sel + "} > 0)", disk(func(d *Disk, v float64) { d.Inodes = &v })},
-		question{"reads", rate("node_disk_read_bytes_total"), device(func(d *Device) **float64 { return &d.Read })},
-		question{"writes", rate("node_disk_written_bytes_total"), device(func(d *Device) **float64 { return &d.Written })},
-		question{"busy disks", rate("node_disk_io_time_seconds_total"), device(func(d *Device) **float64 { return &d.Busy })},
-		question{"received", rate("node_network_receive_bytes_total"), net(func(i *Interface) **float64 { return &i.Receive })},
-		question{"sent", rate("node_network_transmit_bytes_total"), net(func(i *Interface) **float64 { return &i.Transmit })},
-		question{"network errors", rate("node_network_receive_errs_total") + " + " + rate("node_network_transmit_errs_total"), net(func(i *Interface) **float64 { return &i.Errors })},
-		question{"network drops", rate("node_network_receive_drop_total") + " + " + rate("node_network_transmit_drop_total"), net(func(i *Interface) **float64 { return &i.Drops })},
-		question{"speeds", "node_network_speed_bytes{" + sel + "} > 0", net(func(i *Interface) **float64 { return &i.Speed })},
-		question{"packet sizes", "node_network_mtu_bytes{" + sel + "}", net(func(i *Interface) **float64 { return &i.MTU })},
-		question{"states of interfaces", "node_network_info{" + sel + "}", value(func(l iter.Seq2[string, string], _ float64) {
-			var name, state string
-			for n, v := range l {
-				switch n {
-				case "device":
-					name = v
-				case "operstate":
-					state = v
-				}
+		question{"filesystems", now("node_filesystem_size_bytes"), disk(func(d *Disk, v float64) { d.Size = &v })},
+		question{"free space", now("node_filesystem_avail_bytes"), disk(func(d *Disk, v float64) { d.Avail = &v })},
+		question{"read-only filesystems", now("node_filesystem_readonly"), disk(func(d *Disk, v float64) { d.ReadOnly = v == 1 })},
+		question{"inodes", now("node_filesystem_files"), disk(func(d *Disk, v float64) { d.files = v })},
+		question{"inodes", now("node_filesystem_files_free"), disk(func(d *Disk, v float64) { d.free = v })},
+		question{"reads", lately("node_disk_read_bytes_total"), device(func(d *Device) **float64 { return &d.Read })},
+		question{"writes", lately("node_disk_written_bytes_total"), device(func(d *Device) **float64 { return &d.Written })},
+		question{"busy disks", lately("node_disk_io_time_seconds_total"), device(func(d *Device) **float64 { return &d.Busy })},
+		question{"received", lately("node_network_receive_bytes_total"), plus(func(i *Interface) **float64 { return &i.Receive })},
+		question{"sent", lately("node_network_transmit_bytes_total"), plus(func(i *Interface) **float64 { return &i.Transmit })},
+		question{"network errors", lately("node_network_receive_errs_total"), plus(func(i *Interface) **float64 { return &i.Errors })},
+		question{"network errors", lately("node_network_transmit_errs_total"), plus(func(i *Interface) **float64 { return &i.Errors })},
+		question{"network drops", lately("node_network_receive_drop_total"), plus(func(i *Interface) **float64 { return &i.Drops })},
+		question{"network drops", lately("node_network_transmit_drop_total"), plus(func(i *Interface) **float64 { return &i.Drops })},
+		question{"speeds", now("node_network_speed_bytes"), value(func(l iter.Seq2[string, string], v float64) {
+			if v > 0 { // an interface without a link has -1
+				netOf(l).Speed = &v
 			}
-			if nets[name] == nil {
-				nets[name] = &Interface{Name: name}
-			}
-			nets[name].State = state
 		})},
+		question{"packet sizes", now("node_network_mtu_bytes"), value(func(l iter.Seq2[string, string], v float64) { netOf(l).MTU = &v })},
+		question{"states of interfaces", now("node_network_info"), value(func(l iter.Seq2[string, string], _ float64) { netOf(l).State = labelOf(l, "operstate") })},
 	)
 	if err != nil {
 		return a, err
 	}
 	for _, d := range disks {
-		if d.Size != nil && *d.Size > 0 {
-			a.Disks = append(a.Disks, d)
+		if d.Size == nil || *d.Size <= 0 {
+			continue
 		}
+		if d.files > 0 {
+			used := 1 - d.free/d.files
+			d.Inodes = &used
+		}
+		a.Disks = append(a.Disks, d)
 	}
 	slices.SortFunc(a.Disks, func(a, b *Disk) int {
 		return cmp.Or(cmp.Compare(a.Mountpoint, b.Mountpoint), cmp.Compare(a.Device, b.Device))
@@ -623,8 +721,7 @@ func (v *View) serveNode(r *http.Request) (a nodeAnswer, err error) {
 	})
 	a.Interfaces = a.Interfaces[:min(len(a.Interfaces), pageapi.MaxRows)]
 	a.Cost = v.cost(began, time.Time{}, q)
-	a.Cost.Queries += cost.Queries
-	a.Cost.Missing = append(a.Cost.Missing, cost.Missing...)
+	a.Cost.Add(cost)
 	return a, nil
 }
 

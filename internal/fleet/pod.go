@@ -68,7 +68,7 @@ type podAnswer struct {
 	Interfaces []*Interface      `json:"interfaces"`
 	Events     []Event           `json:"events"`
 	Metrics    []OwnMetric       `json:"metrics"`
-	Cost       Cost              `json:"cost"`
+	pageapi.Costed
 }
 
 // history is how far back the events of a pod reach.
@@ -87,7 +87,11 @@ func (v *View) servePod(r *http.Request) (a podAnswer, err error) {
 	if k.namespace == "" || k.name == "" {
 		return a, pageapi.BadData("namespace and pod are needed")
 	}
-	nodes, pods, cost, err := v.nodesNow(r.Context())
+	m, err := v.moment(r)
+	if err != nil {
+		return a, err
+	}
+	nodes, pods, cost, err := m.nodesThen(r.Context())
 	if err != nil {
 		return a, err
 	}
@@ -111,18 +115,17 @@ func (v *View) servePod(r *http.Request) (a podAnswer, err error) {
 	if p.App != p.by || p.Kind != p.byKind {
 		a.Owners = append(a.Owners, Owner{p.Kind, p.App})
 	}
-	q := v.inquire()
-	if err := v.describe(r.Context(), q, p, &a); err != nil {
+	q := m.inquire()
+	if err := q.describe(r.Context(), p, &a); err != nil {
 		return a, err
 	}
 	a.Cost = v.cost(began, time.Time{}, q)
-	a.Cost.Queries += cost.Queries
-	a.Cost.Missing = append(a.Cost.Missing, cost.Missing...)
+	a.Cost.Add(cost)
 	return a, nil
 }
 
 // describe asks all there is about one pod.
-func (v *View) describe(ctx context.Context, q *inquiry, p *Pod, a *podAnswer) error {
+func (q *inquiry) describe(ctx context.Context, p *Pod, a *podAnswer) error {
 	sel := "cluster=" + quote(p.Cluster) + ",namespace=" + quote(p.Namespace) + ",pod=" + quote(p.Name)
 	containers := map[string]*Container{}
 	of := func(name string) *Container {
@@ -131,39 +134,88 @@ func (v *View) describe(ctx context.Context, q *inquiry, p *Pod, a *podAnswer) e
 		}
 		return containers[name]
 	}
-	usage := func(field func(*Container) **float64) func(iter.Seq2[string, string], iter.Seq2[int64, float64]) {
-		return value(func(l iter.Seq2[string, string], v float64) { *field(of(labelOf(l, "container"))) = &v })
+	// used is a number of a container.
+	used := func(read reading, field func(*Container) **float64) each {
+		return about(func(l iter.Seq2[string, string]) *Container {
+			if !ofContainer(l) {
+				return nil
+			}
+			return of(labelOf(l, "container"))
+		}, read, func(c *Container, v float64) { sum(field(c), &v) })
 	}
 	nets := map[string]*Interface{}
-	net := func(field func(*Interface) **float64) func(iter.Seq2[string, string], iter.Seq2[int64, float64]) {
-		return value(func(l iter.Seq2[string, string], v float64) {
+	net := func(field func(*Interface) **float64) each {
+		return slope(func(l iter.Seq2[string, string], v float64) {
 			name := labelOf(l, "interface")
 			if nets[name] == nil {
 				nets[name] = &Interface{Name: name}
 			}
-			*field(nets[name]) = &v
+			sum(field(nets[name]), &v)
 		})
 	}
-	own := `container!="",container!="POD"`
-	rate := func(metric, more string) string { return "rate(" + metric + "{" + sel + more + "}[" + window + "])" }
+	held, periods := map[string]float64{}, map[string]float64{} // back, a second, and all
+	count := func(into map[string]float64) each {
+		return slope(func(l iter.Seq2[string, string], v float64) { into[labelOf(l, "container")] += v })
+	}
 	var events timeline
+	// Its own metrics with the number of their series: those that bear its name, and
+	// those at its address; mostly they are the same.
+	own, there := map[OwnMetric]int{}, map[OwnMetric]int{}
+	now := map[string]each{
+		usedMemory:                 used(value, func(c *Container) **float64 { return &c.Memory }),
+		"container_fs_usage_bytes": used(value, func(c *Container) **float64 { return &c.Disk }),
+	}
+	lately := map[string]each{
+		usedCPU: used(slope, func(c *Container) **float64 { return &c.CPU }),
+		"container_cpu_cfs_throttled_periods_total":        count(held),
+		"container_cpu_cfs_periods_total":                  count(periods),
+		"container_network_receive_bytes_total":            net(func(i *Interface) **float64 { return &i.Receive }),
+		"container_network_transmit_bytes_total":           net(func(i *Interface) **float64 { return &i.Transmit }),
+		"container_network_receive_errors_total":           net(func(i *Interface) **float64 { return &i.Errors }),
+		"container_network_transmit_errors_total":          net(func(i *Interface) **float64 { return &i.Errors }),
+		"container_network_receive_packets_dropped_total":  net(func(i *Interface) **float64 { return &i.Drops }),
+		"container_network_transmit_packets_dropped_total": net(func(i *Interface) **float64 { return &i.Drops }),
+	}
+	by := func(take func(metric string) each) each {
+		return func(l iter.Seq2[string, string], points iter.Seq2[int64, float64]) {
+			if do := take(labelOf(l, "__name__")); do != nil {
+				do(l, points)
+			}
+		}
+	}
+	told := value(func(l iter.Seq2[string, string], v float64) { a.told(l, v, of) })
+	another := value(func(l iter.Seq2[string, string], _ float64) { own[ownMetric(l)]++ })
+	// What is told of the pod under its own name: by state-agent, by cadvisor-proxy, and
+	// by its own exporter, where a job gives those labels. A pod has some dozens of
+	// series, and a metric as many as there are pods: so all of the pod are found, and
+	// those read that are wanted.
 	questions := []question{
-		// Everything that state-agent says of this pod, in one answer.
-		{"what Kubernetes says of the pod", `{__name__=~"kube_pod_(created|info|labels|container_info|container_resource_requests|container_resource_limits|container_state_started|container_status_.+)",` + sel + `}`,
-			value(func(l iter.Seq2[string, string], v float64) { a.told(l, v, of) })},
-		{"CPU of containers", `sum by (container) (` + rate("container_cpu_usage_seconds_total", ","+own) + `)`, usage(func(c *Container) **float64 { return &c.CPU })},
-		{"memory of containers", `sum by (container) (container_memory_working_set_bytes{` + sel + `,` + own + `})`, usage(func(c *Container) **float64 { return &c.Memory })},
-		{"throttling", `sum by (container) (` + rate("container_cpu_cfs_throttled_periods_total", ","+own) + `) / sum by (container) (` + rate("container_cpu_cfs_periods_total", ","+own) + ` > 0)`, usage(func(c *Container) **float64 { return &c.Throttled })},
-		{"disks of containers", `sum by (container) (container_fs_usage_bytes{` + sel + `,` + own + `})`, usage(func(c *Container) **float64 { return &c.Disk })},
-		{"received", rate("container_network_receive_bytes_total", ""), net(func(i *Interface) **float64 { return &i.Receive })},
-		{"sent", rate("container_network_transmit_bytes_total", ""), net(func(i *Interface) **float64 { return &i.Transmit })},
-		{"network errors", rate("container_network_receive_errors_total", "") + " + " + rate("container_network_transmit_errors_total", ""), net(func(i *Interface) **float64 { return &i.Errors })},
-		{"network drops", rate("container_network_receive_packets_dropped_total", "") + " + " + rate("container_network_transmit_packets_dropped_total", ""), net(func(i *Interface) **float64 { return &i.Drops })},
-		{"events", `{__name__=~"kube_pod_status_phase|kube_pod_status_ready|kube_pod_container_status_(restarts_total|waiting_reason|terminated_reason)",` + sel + `}[` + history + `]`, events.read},
-		{"its own metrics", `count by (__name__, job, instance) ({__name__!~"kube_.+|container_.+|kubelet_.+|prober_.+|scrape_.+|up",` + sel + `})`, a.ownMetric},
+		{"what is said of the pod", "{" + sel + "}", by(func(metric string) each {
+			switch {
+			case now[metric] != nil:
+				return now[metric]
+			case strings.HasPrefix(metric, "kube_pod_"):
+				return told
+			case notOwn(metric):
+				return nil
+			}
+			return another
+		})},
+		{"rates", "{" + sel + "}[" + window + "]", by(func(metric string) each { return lately[metric] })},
+		{"events", "{" + sel + "}[" + history + "]", by(func(metric string) each {
+			if slices.Contains(eventful, metric) {
+				return events.read
+			}
+			return nil
+		})},
 	}
 	if p.IP != "" && !p.hostNetwork { // the node's address would bring the node's metrics
-		questions = append(questions, question{"metrics at its address", `count by (__name__, job, instance) ({__name__!~"scrape_.+|up",instance=~` + quote(regexp.QuoteMeta(p.IP)+":.+") + `})`, a.ownMetric})
+		questions = append(questions, question{"metrics at its address", "{instance=~" + quote(regexp.QuoteMeta(p.IP)+":.+") + "}",
+			func(l iter.Seq2[string, string], _ iter.Seq2[int64, float64]) { // the points are of no interest
+				if m := ownMetric(l); m.Name != "up" && !strings.HasPrefix(m.Name, "scrape_") {
+					there[m]++
+				}
+			}})
 	}
 	if err := q.ask(ctx, questions...); err != nil {
 		return err
@@ -176,17 +228,33 @@ func (v *View) describe(ctx context.Context, q *inquiry, p *Pod, a *podAnswer) e
 		a.Interfaces = append(a.Interfaces, i)
 	}
 	slices.SortFunc(a.Interfaces, func(a, b *Interface) int { return pageapi.Natural(a.Name, b.Name) })
+	for name, n := range held {
+		if all := periods[name]; all > 0 && containers[name] != nil {
+			share := n / all
+			containers[name].Throttled = &share
+		}
+	}
 	a.Events = events.all()
+	for m, n := range there {
+		own[m] = max(own[m], n)
+	}
+	for m, n := range own {
+		m.Series = n
+		a.Metrics = append(a.Metrics, m)
+	}
 	slices.SortFunc(a.Metrics, func(a, b OwnMetric) int {
 		return cmp.Or(strings.Compare(a.Job, b.Job), strings.Compare(a.Instance, b.Instance), strings.Compare(a.Name, b.Name))
 	})
-	a.Metrics = slices.Compact(a.Metrics)
 	a.Metrics = a.Metrics[:min(len(a.Metrics), maxMetrics)]
 	return nil
 }
 
-func (a *podAnswer) ownMetric(l iter.Seq2[string, string], points iter.Seq2[int64, float64]) {
-	var m OwnMetric
+// eventful are the metrics of state-agent whose changes are told.
+var eventful = []string{"kube_pod_status_phase", "kube_pod_status_ready", "kube_pod_container_status_restarts_total",
+	"kube_pod_container_status_waiting_reason", "kube_pod_container_status_terminated_reason"}
+
+// ownMetric reads which metric of which target a series is of.
+func ownMetric(l iter.Seq2[string, string]) (m OwnMetric) {
 	for n, v := range l {
 		switch n {
 		case "__name__":
@@ -197,10 +265,12 @@ func (a *podAnswer) ownMetric(l iter.Seq2[string, string], points iter.Seq2[int6
 			m.Instance = v
 		}
 	}
-	for _, v := range points {
-		m.Series = int(v)
-	}
-	a.Metrics = append(a.Metrics, m)
+	return m
+}
+
+// notOwn tells the metrics that others say of a pod from those of its own exporter.
+func notOwn(metric string) bool {
+	return metric == "up" || slices.ContainsFunc([]string{"kube_", "container_", "kubelet_", "prober_", "scrape_"}, func(p string) bool { return strings.HasPrefix(metric, p) })
 }
 
 // told takes one series of state-agent.

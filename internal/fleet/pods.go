@@ -6,12 +6,12 @@ package fleet
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"watchpost/internal/pageapi"
@@ -38,7 +38,9 @@ type Pod struct {
 
 	byKind, by  string // what made it directly
 	hostNetwork bool
-	unready     bool
+	// ready and unready are what is said; both are false where nothing is, as of a pod
+	// that no node has taken.
+	ready, unready bool
 }
 
 // Usage is what a pod takes beside what it asked for and may take; nil is not known,
@@ -71,7 +73,11 @@ type podList struct {
 	sick  int
 	// full tells that state-agent is there; without it states are not known.
 	full bool
+	// apps are what the pods belong to, gathered when they are first asked for.
+	apps func() []*App
 }
+
+func (p *Pod) key() podKey { return podKey{p.Cluster, p.Namespace, p.Name} }
 
 // podOf reads the labels that tell pods apart.
 func podOf(l iter.Seq2[string, string]) (k podKey) {
@@ -119,14 +125,14 @@ func harmless(reason string) bool {
 }
 
 // listPods asks for all pods and what is wrong with them.
-func (v *View) listPods(ctx context.Context, q *inquiry) (*podList, error) {
+func (m *moment) listPods(ctx context.Context, q *inquiry) (*podList, error) {
 	names := names{}
 	list := &podList{byKey: map[podKey]*Pod{}}
+	list.apps = sync.OnceValue(list.gather)
 	type owned struct{ cluster, namespace, name string }
 	type owner struct{ kind, name string }
 	sets, runs := map[owned]owner{}, map[owned]owner{} // of ReplicaSets and Jobs
-	idle := map[podKey]bool{}                          // do not run
-	owners := func(into map[owned]owner, label string) func(iter.Seq2[string, string], iter.Seq2[int64, float64]) {
+	owners := func(into map[owned]owner, label string) each {
 		return value(func(l iter.Seq2[string, string], _ float64) {
 			var o owned
 			var by owner
@@ -144,7 +150,9 @@ func (v *View) listPods(ctx context.Context, q *inquiry) (*podList, error) {
 					by.name = names.keep(v)
 				}
 			}
-			into[o] = by
+			if by.kind != "" {
+				into[o] = by
+			}
 		})
 	}
 	add := func(p Pod) {
@@ -165,20 +173,19 @@ func (v *View) listPods(ctx context.Context, q *inquiry) (*podList, error) {
 			p.Phase = "Running"
 			add(p)
 		})},
-		question{"phases", `kube_pod_status_phase{phase="Running"} == 0`, value(func(l iter.Seq2[string, string], _ float64) {
-			k := podOf(l)
-			idle[podKey{names.keep(k.cluster), names.keep(k.namespace), names.keep(k.name)}] = true
-		})},
-		question{"ReplicaSets", `kube_replicaset_owner{owner_kind!=""}`, owners(sets, "replicaset")},
-		question{"Jobs", `kube_job_owner{owner_kind!=""}`, owners(runs, "job_name")},
+		question{"ReplicaSets", "kube_replicaset_owner", owners(sets, "replicaset")},
+		question{"Jobs", "kube_job_owner", owners(runs, "job_name")},
 	)
 	if err != nil {
 		return nil, err
 	}
 	list.full = len(list.all) > 0
 	if !list.full {
-		err = q.ask(ctx, question{"pods of containers", `group by (cluster, namespace, pod, node, pod_ip) (container_memory_working_set_bytes{pod!="",container!=""})`,
-			value(func(l iter.Seq2[string, string], _ float64) { add(readPod(l, names)) })})
+		err = q.ask(ctx, question{"pods of containers", usedMemory, value(func(l iter.Seq2[string, string], _ float64) {
+			if k := podOf(l); k.name != "" && list.byKey[k] == nil && ofContainer(l) {
+				add(readPod(l, names))
+			}
+		})})
 		if err != nil {
 			return nil, err
 		}
@@ -198,7 +205,7 @@ func (v *View) listPods(ctx context.Context, q *inquiry) (*podList, error) {
 		}
 	}
 	if list.full {
-		if err := v.diagnose(ctx, q, list, idle, names); err != nil {
+		if err := q.diagnose(ctx, list, names); err != nil {
 			return nil, err
 		}
 	}
@@ -211,77 +218,105 @@ func (v *View) listPods(ctx context.Context, q *inquiry) (*podList, error) {
 	return list, nil
 }
 
-// diagnose asks what is wrong with the pods. What is well has no sample in most of
-// these answers.
-func (v *View) diagnose(ctx context.Context, q *inquiry, list *podList, idle map[podKey]bool, names names) error {
+// ofContainer tells a container's series from those of cgroups above it, and from
+// the container that only holds the pod together.
+func ofContainer(l iter.Seq2[string, string]) bool {
+	name := labelOf(l, "container")
+	return name != "" && name != "POD"
+}
+
+// inPod is a container by its labels.
+type inPod struct {
+	podKey
+	container string
+}
+
+// manyUnready is from how many pods on their phases are not asked for by name.
+const manyUnready = 2000
+
+// diagnose asks what is wrong with the pods. What is well is only looked at, not
+// looked up.
+func (q *inquiry) diagnose(ctx context.Context, list *podList, names names) error {
 	note := func(p *Pod, why string) {
 		if !slices.Contains(p.Why, why) {
 			p.Why = append(p.Why, names.keep(why))
 		}
 	}
-	reason := func(say func(container, reason string) string) func(iter.Seq2[string, string], iter.Seq2[int64, float64]) {
-		return value(func(l iter.Seq2[string, string], _ float64) {
-			var k podKey
-			var container, reason string
-			for n, v := range l {
-				switch n {
-				case "cluster":
-					k.cluster = v
-				case "namespace":
-					k.namespace = v
-				case "pod":
-					k.name = v
-				case "container":
-					container = v
-				case "reason":
-					reason = v
-				}
+	containerOf := func(l iter.Seq2[string, string]) inPod { return inPod{podOf(l), labelOf(l, "container")} }
+	waits := value(func(l iter.Seq2[string, string], v float64) {
+		reason := labelOf(l, "reason")
+		if p := list.byKey[podOf(l)]; p != nil && v == 1 && !harmless(reason) {
+			note(p, labelOf(l, "container")+": "+reason)
+		}
+	})
+	since := float64(q.at.Add(-recent).Unix())
+	restarts, ended, outOfMemory := map[inPod]float64{}, map[inPod]bool{}, map[inPod]bool{}
+	podBy := func(l iter.Seq2[string, string]) *Pod { return list.byKey[podOf(l)] }
+	err := q.ask(ctx,
+		question{"readiness", `kube_pod_status_ready{condition="true"}`, about(podBy, value, func(p *Pod, v float64) { p.ready, p.unready = v == 1, v != 1 })},
+		question{"restarts", "kube_pod_container_status_restarts_total", value(func(l iter.Seq2[string, string], v float64) {
+			if v > 0 { // two agents may tell of it
+				k := containerOf(l)
+				restarts[k] = max(restarts[k], v)
 			}
-			if p, why := list.byKey[k], say(container, reason); p != nil && why != "" {
-				note(p, why)
+		})},
+		question{"reasons to wait", "kube_pod_container_status_waiting_reason", waits},
+		question{"reasons to wait", "kube_pod_init_container_status_waiting_reason", waits},
+		question{"ends of containers", "kube_pod_container_status_last_terminated_timestamp", value(func(l iter.Seq2[string, string], v float64) {
+			if v > since {
+				ended[containerOf(l)] = true
 			}
-		})
+		})},
+		question{"memory that ran out", `kube_pod_container_status_last_terminated_reason{reason="OOMKilled"}`, value(func(l iter.Seq2[string, string], v float64) {
+			if v == 1 {
+				outOfMemory[containerOf(l)] = true
+			}
+		})},
+	)
+	for k, n := range restarts {
+		if p := list.byKey[k.podKey]; p != nil {
+			p.Restarts += n
+		}
 	}
-	since := fmt.Sprintf("time() - %.0f", recent.Seconds())
-	var questions []question
-	if len(idle) > 0 {
-		// Mostly they are few, and there are as many series as pods in each phase.
-		var some []*Pod
-		for k := range idle {
-			if p := list.byKey[k]; p != nil {
-				some = append(some, p)
+	for k := range ended {
+		p := list.byKey[k.podKey]
+		if p == nil {
+			continue
+		}
+		note(p, k.container+" restarted within the last hour")
+		if outOfMemory[k] { // the reason of the last end counts while that end is recent
+			note(p, k.container+": OOMKilled")
+		}
+	}
+	if err != nil {
+		return err
+	}
+	// There are five series of each pod, but what is ready runs: the phases of the others
+	// are asked for, which mostly are few.
+	phases := value(func(l iter.Seq2[string, string], v float64) {
+		if phase := labelOf(l, "phase"); v == 1 && phase != "Running" {
+			if p := podBy(l); p != nil {
+				p.Phase = names.keep(phase)
 			}
 		}
-		questions = append(questions, question{"phases", `kube_pod_status_phase{phase!="Running",` + selectorOf(some) + `} == 1`, value(func(l iter.Seq2[string, string], _ float64) {
-			if p := list.byKey[podOf(l)]; p != nil {
-				p.Phase = names.keep(labelOf(l, "phase"))
-			}
-		})})
+	})
+	var questions []question
+	var others []*Pod
+	for _, p := range list.all {
+		if !p.ready {
+			others = append(others, p)
+		}
 	}
-	return q.ask(ctx, append(questions,
-		question{"readiness", `kube_pod_status_ready{condition="true"} == 0`, value(func(l iter.Seq2[string, string], _ float64) {
-			if p := list.byKey[podOf(l)]; p != nil {
-				p.unready = true
-			}
-		})},
-		question{"restarts", `sum by (cluster, namespace, pod) (max by (cluster, namespace, pod, container) (kube_pod_container_status_restarts_total > 0))`, value(func(l iter.Seq2[string, string], v float64) {
-			if p := list.byKey[podOf(l)]; p != nil {
-				p.Restarts = v
-			}
-		})},
-		question{"reasons to wait", `kube_pod_container_status_waiting_reason == 1 or kube_pod_init_container_status_waiting_reason == 1`, reason(func(container, reason string) string {
-			if harmless(reason) {
-				return ""
-			}
-			return container + ": " + reason
-		})},
-		// The reason of the last end counts while that end is recent.
-		question{"ends of containers", `(kube_pod_container_status_last_terminated_timestamp > ` + since + `) * 0 + 1`, reason(func(container, _ string) string {
-			return container + " restarted within the last hour"
-		})},
-		question{"memory that ran out", `kube_pod_container_status_last_terminated_reason{reason="OOMKilled"} == 1 and on (namespace, pod, container) kube_pod_container_status_last_terminated_timestamp > ` + since,
-			reason(func(container, _ string) string { return container + ": OOMKilled" })},
-	)...)
+	if len(others) > manyUnready {
+		for _, phase := range []string{"Pending", "Succeeded", "Failed", "Unknown"} {
+			questions = append(questions, question{"phases", "kube_pod_status_phase{phase=" + quote(phase) + "}", phases})
+		}
+	} else {
+		for some := range slices.Chunk(others, maxNamed) {
+			questions = append(questions, question{"phases", "kube_pod_status_phase{" + named(some) + "}", phases})
+		}
+	}
+	return q.ask(ctx, questions...)
 }
 
 // judge makes one state of what is known.
@@ -308,9 +343,9 @@ func (p *Pod) judge(full bool) {
 	}
 }
 
-// podsNow are the pods, of now or a few seconds ago.
-func (v *View) podsNow(ctx context.Context) (*podList, time.Time, *inquiry, error) {
-	return v.pods.get(ctx, v, v.listPods)
+// podsThen are the pods of that moment, or of a few seconds before.
+func (m *moment) podsThen(ctx context.Context) (*podList, time.Time, *inquiry, error) {
+	return m.pods.get(ctx, m, m.listPods)
 }
 
 type podsAnswer struct {
@@ -319,7 +354,7 @@ type podsAnswer struct {
 	Rows   []Pod          `json:"rows"`
 	// Full is false where no state-agent tells of states.
 	Full bool `json:"full"`
-	Cost Cost `json:"cost"`
+	pageapi.Costed
 }
 
 var podColumns = map[string]func(a, b *Pod) int{
@@ -372,18 +407,23 @@ func (v *View) servePods(r *http.Request) (a podsAnswer, err error) {
 	if err != nil {
 		return a, err
 	}
-	return v.listOfPods(r, keep)
+	m, err := v.moment(r)
+	if err != nil {
+		return a, err
+	}
+	return m.listOfPods(r, keep, r.URL.Query().Get("usage") != "0")
 }
 
-// listOfPods answers with those pods that keep keeps.
-func (v *View) listOfPods(r *http.Request, keep func(*Pod) bool) (a podsAnswer, err error) {
-	began := v.now()
+// listOfPods answers with those pods that keep keeps, with what they take if so
+// wanted.
+func (m *moment) listOfPods(r *http.Request, keep func(*Pod) bool, withUsage bool) (a podsAnswer, err error) {
+	began := m.now()
 	params := r.URL.Query()
 	w, err := pageapi.ReadWindow(params, keys(podColumns)...)
 	if err != nil {
 		return a, err
 	}
-	list, made, asked, err := v.podsNow(r.Context())
+	list, made, asked, err := m.podsThen(r.Context())
 	if err != nil {
 		return a, err
 	}
@@ -406,32 +446,22 @@ func (v *View) listOfPods(r *http.Request, keep func(*Pod) bool) (a podsAnswer, 
 		return cmp.Or(cmp.Compare(podStates[a.State], podStates[b.State]), cmp.Compare(a.Namespace, b.Namespace), pageapi.Natural(a.Name, b.Name), cmp.Compare(a.Cluster, b.Cluster))
 	}
 	a.Total = len(rows)
-	q := v.inquire()
-	usage := map[*Pod]*Usage{}
+	q := m.inquire()
+	columns, all := podColumns, []*inquiry{asked, q}
 	if w.Sort == "cpu" || w.Sort == "memory" {
 		// All of them must be known before the largest can be.
-		if usage, err = v.usage(r.Context(), q, rows); err != nil {
+		taken, tookFor, err := m.taken(r.Context(), q, w.Sort, rows)
+		if err != nil {
 			return a, err
 		}
-		get := by(func(p *Pod) *float64 {
-			switch u := usage[p]; {
-			case u == nil:
-				return nil
-			case w.Sort == "cpu":
-				return u.CPU
-			default:
-				return u.Memory
-			}
-		})
-		order(rows, map[string]func(a, b *Pod) int{w.Sort: get}, w, otherwise)
-		rows = pageapi.Cut(w, rows)
-	} else {
-		order(rows, podColumns, w, otherwise)
-		rows = pageapi.Cut(w, rows)
-		if params.Get("usage") != "0" {
-			if usage, err = v.usage(r.Context(), q, rows); err != nil {
-				return a, err
-			}
+		all = append(all, tookFor)
+		columns = map[string]func(a, b *Pod) int{w.Sort: func(a, b *Pod) int { return cmp.Compare(taken(a), taken(b)) }}
+	}
+	rows = pageapi.Cut(w, rows, order(columns, w, otherwise))
+	usage := map[*Pod]*Usage{}
+	if withUsage {
+		if usage, err = q.usage(r.Context(), rows); err != nil {
+			return a, err
 		}
 	}
 	for _, p := range rows {
@@ -439,38 +469,91 @@ func (v *View) listOfPods(r *http.Request, keep func(*Pod) bool) (a podsAnswer, 
 		row.Usage = usage[p]
 		a.Rows = append(a.Rows, row)
 	}
-	a.Cost = v.cost(began, made, asked, q)
+	a.Cost = m.cost(began, made, all...)
 	return a, nil
 }
 
-// maxNamed is how many pods are asked for by name; more are asked for by what they
-// have in common.
-const maxNamed = 300
+// maxNamed is how many pods are asked for by name: Prometheus looks up to 256 values
+// of an expression up one by one, and tries more on every value that there is.
+const maxNamed = 250
 
-// selectorOf selects the container series of the pods, and maybe of others.
-func selectorOf(pods []*Pod) string {
-	if len(pods) == 0 {
-		return `pod=""` // none
+// named selects the pods by their names, and maybe others of the same name.
+func named(pods []*Pod) string {
+	names := make([]string, len(pods))
+	for i, p := range pods {
+		names[i] = p.Name
 	}
-	clusters, namespaces, names := map[string]bool{}, map[string]bool{}, make([]string, 0, min(len(pods), maxNamed))
-	for _, p := range pods {
-		clusters[p.Cluster], namespaces[p.Namespace] = true, true
-		if len(pods) <= maxNamed {
-			names = append(names, p.Name)
-		}
-	}
-	sel := oneOf("cluster", keys(clusters))
-	if len(namespaces) <= maxNamed {
-		sel += "," + oneOf("namespace", keys(namespaces))
-	}
-	if len(pods) <= maxNamed {
-		return sel + "," + oneOf("pod", names)
-	}
-	return sel + `,pod!=""`
+	slices.Sort(names)
+	return oneOf("pod", slices.Compact(names))
 }
 
-// usage asks what the pods take.
-func (v *View) usage(ctx context.Context, q *inquiry, pods []*Pod) (map[*Pod]*Usage, error) {
+// Series of containers that are summed up for a pod.
+const (
+	usedCPU    = "container_cpu_usage_seconds_total"
+	usedMemory = "container_memory_working_set_bytes"
+)
+
+// taken tells how much CPU or memory (what) each of the pods takes, less than nothing
+// where it is not known; asked is what it took to learn that of all pods, which is
+// held as the list of pods is.
+func (m *moment) taken(ctx context.Context, q *inquiry, what string, pods []*Pod) (of func(*Pod) float64, asked *inquiry, err error) {
+	var all map[podKey]float64
+	if len(pods) <= maxNamed {
+		all, err = q.taken(ctx, what, pods)
+	} else {
+		k := &m.cpu
+		if what == "memory" {
+			k = &m.memory
+		}
+		all, _, asked, err = k.get(ctx, m, func(ctx context.Context, q *inquiry) (map[podKey]float64, error) {
+			list, _, _, err := m.podsThen(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return q.taken(ctx, what, list.all)
+		})
+	}
+	return func(p *Pod) float64 {
+		if v, ok := all[p.key()]; ok {
+			return v
+		}
+		return -1
+	}, asked, err
+}
+
+// taken adds the containers of each pod up.
+func (q *inquiry) taken(ctx context.Context, what string, pods []*Pod) (map[podKey]float64, error) {
+	sums := make(map[podKey]float64, len(pods))
+	byKey := make(map[podKey]*Pod, len(pods))
+	for _, p := range pods {
+		byKey[p.key()] = p
+	}
+	read := value
+	metric, back := usedMemory, ""
+	if what == "cpu" {
+		read, metric, back = slope, usedCPU, "["+window+"]"
+	}
+	sel := ""
+	if len(pods) <= maxNamed {
+		sel = "{" + named(pods) + "}"
+	}
+	err := q.ask(ctx, question{what + " of containers", metric + sel + back,
+		about(containerIn(byKey), read, func(p *Pod, v float64) { sums[p.key()] += v })})
+	return sums, err
+}
+
+// containerIn finds whose container's a series is.
+func containerIn[T any](pods map[podKey]*T) func(l iter.Seq2[string, string]) *T {
+	return func(l iter.Seq2[string, string]) *T {
+		if !ofContainer(l) {
+			return nil
+		}
+		return pods[podOf(l)]
+	}
+}
+
+// usage asks what the pods take, and what they may.
+func (q *inquiry) usage(ctx context.Context, pods []*Pod) (map[*Pod]*Usage, error) {
 	all := make(map[*Pod]*Usage, len(pods))
 	if len(pods) == 0 {
 		return all, nil
@@ -478,40 +561,35 @@ func (v *View) usage(ctx context.Context, q *inquiry, pods []*Pod) (map[*Pod]*Us
 	byKey := make(map[podKey]*Usage, len(pods))
 	for _, p := range pods {
 		u := &Usage{}
-		all[p], byKey[podKey{p.Cluster, p.Namespace, p.Name}] = u, u
+		all[p], byKey[p.key()] = u, u
 	}
-	set := func(field func(*Usage) **float64) func(iter.Seq2[string, string], iter.Seq2[int64, float64]) {
-		return value(func(l iter.Seq2[string, string], val float64) {
-			if u := byKey[podOf(l)]; u != nil {
-				*field(u) = &val
-			}
-		})
+	used := func(read reading, to func(*Usage) **float64) each {
+		return about(containerIn(byKey), read, func(u *Usage, v float64) { sum(to(u), &v) })
 	}
-	limits := func(cpu, memory func(*Usage) **float64) func(iter.Seq2[string, string], iter.Seq2[int64, float64]) {
-		return value(func(l iter.Seq2[string, string], val float64) {
+	allowed := func(cpu, memory func(*Usage) **float64) each {
+		return value(func(l iter.Seq2[string, string], v float64) {
 			u := byKey[podOf(l)]
 			if u == nil {
 				return
 			}
-			if labelOf(l, "resource") == "cpu" {
-				*cpu(u) = &val
-			} else {
-				*memory(u) = &val
+			switch labelOf(l, "resource") {
+			case "cpu":
+				sum(cpu(u), &v)
+			case "memory":
+				sum(memory(u), &v)
 			}
 		})
 	}
-	sel := selectorOf(pods)
-	const byPod, byResource = "sum by (cluster, namespace, pod) ", "sum by (cluster, namespace, pod, resource) "
-	questions := []question{
-		{"CPU of containers", byPod + `(rate(container_cpu_usage_seconds_total{` + sel + `,container!="",container!="POD"}[` + window + `]))`, set(func(u *Usage) **float64 { return &u.CPU })},
-		{"memory of containers", byPod + `(container_memory_working_set_bytes{` + sel + `,container!="",container!="POD"})`, set(func(u *Usage) **float64 { return &u.Memory })},
-	}
-	if len(pods) <= maxNamed { // for bars of a few rows; of thousands only the order is wanted
+	var questions []question
+	for some := range slices.Chunk(pods, maxNamed) {
+		sel := "{" + named(some) + "}"
 		questions = append(questions,
-			question{"requests", byResource + `(kube_pod_container_resource_requests{` + sel + `,resource=~"cpu|memory"})`,
-				limits(func(u *Usage) **float64 { return &u.CPURequest }, func(u *Usage) **float64 { return &u.MemoryRequest })},
-			question{"limits", byResource + `(kube_pod_container_resource_limits{` + sel + `,resource=~"cpu|memory"})`,
-				limits(func(u *Usage) **float64 { return &u.CPULimit }, func(u *Usage) **float64 { return &u.MemoryLimit })})
+			question{"CPU of containers", usedCPU + sel + "[" + window + "]", used(slope, func(u *Usage) **float64 { return &u.CPU })},
+			question{"memory of containers", usedMemory + sel, used(value, func(u *Usage) **float64 { return &u.Memory })},
+			question{"requests", "kube_pod_container_resource_requests" + sel,
+				allowed(func(u *Usage) **float64 { return &u.CPURequest }, func(u *Usage) **float64 { return &u.MemoryRequest })},
+			question{"limits", "kube_pod_container_resource_limits" + sel,
+				allowed(func(u *Usage) **float64 { return &u.CPULimit }, func(u *Usage) **float64 { return &u.MemoryLimit })})
 	}
 	return all, q.ask(ctx, questions...)
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
@@ -35,11 +36,13 @@ type cardinality struct {
 	Labels  []statRow `json:"labels"`  // values of each label
 	Memory  []statRow `json:"memory"`  // bytes that the values of each label take
 	Biggest []statRow `json:"biggest"` // series for each label pair
+	pageapi.Costed
 }
 
 // cardinality counts the series in memory for each value of a label (by, else the
 // name of the metric), and tells which labels have many values.
 func (e *Engine) cardinality(r *http.Request) (c cardinality, err error) {
+	began := time.Now()
 	by := cmp.Or(r.URL.Query().Get("by"), model.MetricNameLabel)
 	err = e.useStored(r.Context(), func(_ context.Context, p *parts) error {
 		s := p.stores.local.Head().Stats(by, tops)
@@ -52,6 +55,7 @@ func (e *Engine) cardinality(r *http.Request) (c cardinality, err error) {
 		}
 		return nil
 	})
+	c.Cost.Seconds = time.Since(began).Seconds()
 	return c, err
 }
 
@@ -68,6 +72,7 @@ type metricCardinality struct {
 	Series int        `json:"series"`
 	Cut    bool       `json:"cut,omitempty"` // only so many were looked at
 	Labels []labelRow `json:"labels"`
+	pageapi.Costed
 }
 
 // labelRow is a label of a metric: how many values it has, and those with most
@@ -83,6 +88,7 @@ const valuesShown = 5
 
 // metricCardinality tells which labels tell the series of one metric apart.
 func (e *Engine) metricCardinality(r *http.Request) (c metricCardinality, err error) {
+	began := time.Now()
 	c.Metric = r.URL.Query().Get("name")
 	if c.Metric == "" {
 		return c, pageapi.BadData("name is missing: the name of a metric")
@@ -134,5 +140,6 @@ func (e *Engine) metricCardinality(r *http.Request) (c metricCardinality, err er
 		slices.SortFunc(c.Labels, func(a, b labelRow) int { return cmp.Or(cmp.Compare(b.Values, a.Values), cmp.Compare(a.Name, b.Name)) })
 		return postings.Err()
 	})
+	c.Cost.Seconds = time.Since(began).Seconds()
 	return c, err
 }

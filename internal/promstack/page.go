@@ -61,15 +61,30 @@ func (e *Engine) use(ctx context.Context, do func(ctx context.Context, p *parts)
 // series of its result, with its labels and its points: milliseconds since the
 // epoch and values, one for a vector, all of its samples for a range. Native
 // histograms are left out. Neither sequence may be used after each has returned.
-// Only what is stored here is asked, no remote read.
-func (e *Engine) Query(ctx context.Context, expr string, at time.Time, each func(labels iter.Seq2[string, string], points iter.Seq2[int64, float64])) error {
-	return e.useStored(ctx, func(ctx context.Context, p *parts) error {
+// Only what is stored here is asked, no remote read. It tells how many samples were
+// read for that.
+//
+// A plain selector does not pass through the engine: its points are read while each
+// asks for them, and a series that has ended may be there without a point.
+func (e *Engine) Query(ctx context.Context, expr string, at time.Time, each func(labels iter.Seq2[string, string], points iter.Seq2[int64, float64])) (samples int, err error) {
+	err = e.useStored(ctx, func(ctx context.Context, p *parts) error {
+		parsed, err := e.parser.ParseExpr(expr)
+		if err != nil {
+			return err
+		}
+		if s, is := plainSelector(parsed, e.cfg.Query.Lookback); is {
+			samples, err = s.read(ctx, p.stores.local, at, e.cfg.Query.MaxSamples, each)
+			return err
+		}
 		q, err := p.queries.NewInstantQuery(ctx, p.stores.local, nil, expr, at)
 		if err != nil {
 			return err
 		}
 		defer q.Close()
 		result := q.Exec(ctx)
+		if s := q.Stats(); s != nil && s.Samples != nil {
+			samples = int(s.Samples.TotalSamples)
+		}
 		if result.Err != nil {
 			return result.Err
 		}
@@ -95,6 +110,7 @@ func (e *Engine) Query(ctx context.Context, expr string, at time.Time, each func
 		}
 		return nil
 	})
+	return samples, err
 }
 
 // pairs are the labels as a sequence.

@@ -183,7 +183,7 @@ func TestCardinality(t *testing.T) {
 func TestQuery(t *testing.T) {
 	e, _ := shop(t)
 	ask := func(expr string) (series, points int, sum float64, err error) {
-		err = e.Query(t.Context(), expr, time.Now(), func(l iter.Seq2[string, string], p iter.Seq2[int64, float64]) {
+		_, err = e.Query(t.Context(), expr, time.Now(), func(l iter.Seq2[string, string], p iter.Seq2[int64, float64]) {
 			series++
 			for at, v := range p {
 				if at < time.Now().Add(-time.Minute).UnixMilli() {

@@ -49,6 +49,7 @@ type targetList struct {
 	// Forgotten are dropped targets that are counted, but no longer known
 	// (keep_dropped_targets).
 	Forgotten int `json:"forgotten,omitempty"`
+	pageapi.Costed
 }
 
 // listed is a target in the list before it is cut.
@@ -70,6 +71,7 @@ func (e *Engine) listTargets(r *http.Request) (list targetList, err error) {
 	if _, known := stateOrder[state]; state != "" && !known {
 		return list, pageapi.BadData("state=%q is none of down, unknown, up, dropped", state)
 	}
+	began := time.Now()
 	list.States = map[string]int{"down": 0, "unknown": 0, "up": 0, "dropped": 0}
 	err = e.use(r.Context(), func(_ context.Context, p *parts) error {
 		var found []listed
@@ -96,13 +98,13 @@ func (e *Engine) listTargets(r *http.Request) (list targetList, err error) {
 				list.Forgotten -= len(all)
 			}
 		}
-		sortTargets(found, w)
 		list.Total = len(found)
-		for _, t := range pageapi.Cut(w, found) {
+		for _, t := range pageapi.Cut(w, found, targetOrder(w)) {
 			list.Rows = append(list.Rows, p.row(t, lb))
 		}
 		return nil
 	})
+	list.Cost.Seconds = time.Since(began).Seconds()
 	return list, err
 }
 
@@ -149,9 +151,9 @@ func (t *listed) describe(lb *labels.Builder) {
 	ls.Range(func(l labels.Label) { t.text = append(t.text, l.Name+"="+l.Value) })
 }
 
-// sortTargets puts what needs attention first, unless a column is named.
-func sortTargets(all []listed, w pageapi.Window) {
-	slices.SortFunc(all, func(a, b listed) int {
+// targetOrder puts what needs attention first, unless a column is named.
+func targetOrder(w pageapi.Window) func(a, b listed) int {
+	return func(a, b listed) int {
 		c := 0
 		switch w.Sort {
 		case "pool":
@@ -168,7 +170,7 @@ func sortTargets(all []listed, w pageapi.Window) {
 		}
 		return cmp.Or(c, cmp.Compare(stateOrder[a.state], stateOrder[b.state]), pageapi.Natural(a.pool, b.pool), pageapi.Natural(a.url, b.url),
 			pageapi.Natural(a.GetValue(model.InstanceLabel), b.GetValue(model.InstanceLabel)))
-	})
+	}
 }
 
 // row is what is told of a target; for one that was dropped, with the rule.

@@ -185,7 +185,7 @@ func (m *maker) node(i int) {
 	put(grows(2e6*share(i+5), i), "node_disk_read_bytes_total", "device", "nvme0n1")
 	put(grows(8e6*share(i+6), i), "node_disk_written_bytes_total", "device", "nvme0n1")
 	put(grows(0.3*share(i+7), i), "node_disk_io_time_seconds_total", "device", "nvme0n1")
-	for n, device := range []string{"eth0", "veth1a2b3c", "veth4d5e6f"} {
+	for n, device := range []string{"eth0", fmt.Sprintf("veth%06x", i), fmt.Sprintf("veth%06x", i+1<<16)} { // their names are random
 		rate := 4e7 * share(i+8+n) / float64(1+9*n)
 		put(grows(rate, i), "node_network_receive_bytes_total", "device", device)
 		put(grows(rate*0.6, i+1), "node_network_transmit_bytes_total", "device", device)
@@ -272,8 +272,11 @@ func (m *maker) pod(i int) {
 		return p.Sick && (at.Sub(m.now.Add(-History))%lives >= 2*time.Minute || !at.Before(m.now.Add(-Step)))
 	}
 	for _, condition := range []string{"true", "false", "unknown"} {
+		if p.Pending {
+			break // no kubelet has said anything
+		}
 		kube(func(at time.Time) (float64, bool) {
-			ready := !p.Pending && !down(at)
+			ready := !down(at)
 			return boolean(condition == "true" && ready || condition == "false" && !ready), true
 		}, "kube_pod_status_ready", "condition", condition)
 	}
