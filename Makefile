@@ -10,7 +10,7 @@ DATA     ?= data
 FIXED    := ^(\# (HELP|TYPE) )?(node_(memory|netstat|entropy|wifi_station_(receive|transmit)_bits)_|cadvisor_version_info|container_cpu_load)
 
 .DEFAULT_GOAL := all
-.PHONY: all build run test control-plane check bench bench-peers bench-proxy bench-containers bench-state bench-collector golden e2e prometheus image web clean
+.PHONY: all build run test control-plane check bench bench-peers bench-proxy bench-containers bench-state bench-collector bench-suite golden e2e prometheus image web clean
 
 all: check test
 
@@ -71,6 +71,11 @@ bench-state: build control-plane ## state-agent beside kube-state-metrics on a l
 
 bench-collector: build prometheus ## collector beside Prometheus on 400 targets: a quarter of an hour
 	go run ./bench/collector --limits
+
+bench-suite: build control-plane prometheus ## all programs beside all they take the place of: a quarter of an hour; with SUITE='--kubeconfig=… --kubelet=…' on a real node
+	cd bench/peers && go build -o ../../bin/node_exporter github.com/prometheus/node_exporter
+	cd bench/peers/kube-state-metrics && go build -o ../../../bin/kube-state-metrics k8s.io/kube-state-metrics/v2
+	go run ./bench/suite --limits $(SUITE)
 
 golden: ## refresh every expected output, then read the diff
 	go test ./cmd/node-agent ./cmd/cadvisor-proxy ./collectors ./kube -run 'Golden|Docs' -update

@@ -33,23 +33,12 @@ func table(out io.Writer, peer, ours cost, limits bool) error {
 		if p != 0 {
 			ratio = fmt.Sprintf("%.3f", o/p)
 		}
-		return []string{number(p), number(o), ratio}
+		return []string{sidebyside.Number(p), sidebyside.Number(o), ratio}
 	})
 	if n := ours.gaps.sum(); limits && n > 0 {
 		err = errors.Join(err, fmt.Errorf("%d gaps in what %s stored: %+v", n, ours.name, ours.gaps))
 	}
 	return err
-}
-
-// number writes counts whole and the rest with what is worth reading of it.
-func number(v float64) string {
-	if v == float64(int64(v)) {
-		return fmt.Sprintf("%.0f", v)
-	}
-	if v < 10 {
-		return fmt.Sprintf("%.2f", v)
-	}
-	return fmt.Sprintf("%.1f", v)
 }
 
 // progress is a line about a run under way.

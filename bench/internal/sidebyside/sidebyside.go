@@ -48,3 +48,14 @@ func Table[C any](out io.Writer, rows []Row[C], peer, ours Subject[C], limits bo
 
 // MB is a size in 10^6 bytes.
 func MB(b int64) float64 { return float64(b) / 1e6 }
+
+// Number writes counts whole and the rest with what is worth reading of it.
+func Number(v float64) string {
+	if v == float64(int64(v)) {
+		return fmt.Sprintf("%.0f", v)
+	}
+	if v < 10 {
+		return fmt.Sprintf("%.2f", v)
+	}
+	return fmt.Sprintf("%.1f", v)
+}
