@@ -111,8 +111,8 @@ func (s *Summary) family(name string, rounds []Round) {
 	if !maps.Equal(was.labels, is.labels) {
 		s.add(LabelsDiffer, name, name, "the old has %v, the new %v", slices.Sorted(maps.Keys(was.labels)), slices.Sorted(maps.Keys(is.labels)))
 	}
-	if !is.help {
-		s.add(HelpMissing, name, name, "no help text")
+	if was.help && !is.help {
+		s.add(HelpMissing, name, name, "the new has no help text")
 	}
 	s.allSeries(name, was.kind, rounds)
 }

@@ -142,7 +142,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if s := Compare([]Round{{e, e, e}}); slices.ContainsFunc(s.Differences, func(d Difference) bool { return d.Kind != HelpMissing }) {
+		if s := Compare([]Round{{e, e, e}}); len(s.Differences) > 0 {
 			t.Errorf("differs from itself: %+v", s.Differences)
 		}
 	})
