@@ -51,6 +51,7 @@ var variants = []variant{
 	{"secrets", []string{"secrets"}, "stateAgent: {secrets: true}", false},
 	{"kubelet-ca", []string{"kubelet-ca"}, "cadvisorProxy: {kubeletCA: true}", false},
 	{"node-root", []string{"node-root"}, "nodeAgent: {root: true}", false},
+	{"beside", []string{"beside"}, "nodeAgent: {port: 9109}", false},
 	{"probe", []string{"probe"}, "collector: {probe: true}", false},
 	{"everything", []string{"sharded-state", "secrets", "kubelet-ca", "node-root", "sharded-collector", "probe", "remote-write", "ingress", "prometheus-operator"},
 		"{stateAgent: {shards: 2, secrets: true}, cadvisorProxy: {kubeletCA: true}, nodeAgent: {root: true}, monitors: true, " +
