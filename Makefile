@@ -10,7 +10,7 @@ DATA     ?= data
 FIXED    := ^(\# (HELP|TYPE) )?(node_(memory|netstat|entropy|wifi_station_(receive|transmit)_bits)_|cadvisor_version_info|container_cpu_load)
 
 .DEFAULT_GOAL := all
-.PHONY: all build run test control-plane check bench bench-peers bench-proxy bench-containers bench-state bench-collector bench-suite golden e2e prometheus image web clean
+.PHONY: all build run test control-plane manifests check bench bench-peers bench-proxy bench-containers bench-state bench-collector bench-suite golden e2e prometheus image web clean
 
 all: check test
 
@@ -29,6 +29,10 @@ $(WEB): $(shell find web -name node_modules -prune -o -name .test -prune -o -typ
 test: control-plane ## every unit test; no root, no cluster but the one it starts
 	go test -race ./...
 	cd deploy/image && go test -race .
+	cd deploy/test && go test ./...
+
+manifests: ## deploy/watchpost.yaml: what kustomize makes of deploy/
+	cd deploy/test && go test -count 1 -run TestRendered -update .
 
 control-plane: ## the API server of the tests: minutes the first time, then kept in test/kubernetes/bin
 	go run ./internal/testkube/build
@@ -39,7 +43,7 @@ check: ## format, vet, lint, layout, names in code and documents, promtool on go
 	@# With the flags of the build, whose compiled packages vet reads: no second cold build.
 	cd test/kubernetes && CGO_ENABLED=0 go vet -trimpath .
 	$(TOOL) staticcheck ./...
-	cd deploy/image && go vet . && go tool -modfile=../../tools/go.mod staticcheck .
+	for m in deploy/image deploy/test; do (cd $$m && go vet . && go tool -modfile=../../tools/go.mod staticcheck .) || exit 1; done
 	go test ./internal/layout ./collectors ./kube -run 'Layout|Docs'
 	@if command -v npm >/dev/null; then cd web && npm ci --no-audit --no-fund && npm run check && npm test; fi
 	grep -hEv '$(FIXED)' cmd/*/testdata/metrics.txt kube/testdata/expected.txt | $(TOOL) promtool check metrics

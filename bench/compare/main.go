@@ -1,5 +1,6 @@
 // Command compare tells where node-agent says something else than node_exporter
-// on the same host: families, types, label names, sets of series, and values.
+// on the same host: families, types, label names, sets of series, and values. In what it
+// prints the peer is the old, and ours the new.
 //
 // Each is asked in turn, ours always between two scrapes of the peer, so that the
 // peer itself tells which series change by themselves. What never changes has to
@@ -25,6 +26,7 @@ import (
 	"time"
 
 	"watchpost/bench/internal/agent"
+	"watchpost/internal/metricdiff"
 	"watchpost/internal/run"
 )
 
@@ -75,7 +77,7 @@ func (o *options) run(ctx context.Context, out io.Writer) (err error) {
 			return err
 		}
 	}
-	allowed, err := parseAllowed(list)
+	allowed, err := metricdiff.ParseAllowed(list)
 	if err != nil {
 		return fmt.Errorf("allowed differences: %w", err)
 	}
@@ -101,24 +103,24 @@ func (o *options) run(ctx context.Context, out io.Writer) (err error) {
 }
 
 // ask takes the scrapes.
-func (o *options) ask(ctx context.Context, peer, ours *source) ([]round, error) {
-	var rounds []round
+func (o *options) ask(ctx context.Context, peer, ours *source) ([]metricdiff.Round, error) {
+	var rounds []metricdiff.Round
 	for i := range o.rounds {
 		if i > 0 {
 			if err := run.Sleep(ctx, o.pause); err != nil {
 				return nil, err
 			}
 		}
-		var r round
+		var r metricdiff.Round
 		for _, step := range []struct {
 			from *source
-			to   *exposition
-		}{{peer, &r.before}, {ours, &r.ours}, {peer, &r.after}} {
+			to   *metricdiff.Exposition
+		}{{peer, &r.Before}, {ours, &r.New}, {peer, &r.After}} {
 			text, err := step.from.scrape(ctx)
 			if err != nil {
 				return nil, err
 			}
-			if *step.to, err = parse(text); err != nil {
+			if *step.to, err = metricdiff.Parse(text); err != nil {
 				return nil, fmt.Errorf("%s: %w", step.from.name, err)
 			}
 		}
@@ -128,23 +130,23 @@ func (o *options) ask(ctx context.Context, peer, ours *source) ([]round, error) 
 }
 
 // report prints what was found. The error says that some of it is not allowed.
-func report(out io.Writer, rounds []round, allowed []allowance) error {
+func report(out io.Writer, rounds []metricdiff.Round, allowed []metricdiff.Allowance) error {
 	w := bufio.NewWriter(out)
-	s := compare(rounds)
-	fmt.Fprintf(w, "The peer has %d families with %d series, %d of which do not change.\n", s.families, s.series, s.constant)
+	s := metricdiff.Compare(rounds)
+	fmt.Fprintf(w, "The peer has %d families with %d series, %d of which do not change.\n", s.Families, s.Series, s.Constant)
 	wrong := 0
-	for _, d := range s.differences {
-		if why := reason(allowed, d); why != "" {
-			fmt.Fprintf(w, "allowed  %-14s %s: %s (%s)\n", d.kind, d.subject, d.detail, why)
+	for _, d := range s.Differences {
+		if why := metricdiff.Reason(allowed, d); why != "" {
+			fmt.Fprintf(w, "allowed  %-14s %s: %s (%s)\n", d.Kind, d.Subject, d.Detail, why)
 			continue
 		}
 		wrong++
-		fmt.Fprintf(w, "WRONG    %-14s %s: %s\n", d.kind, d.subject, d.detail)
+		fmt.Fprintf(w, "WRONG    %-14s %s: %s\n", d.Kind, d.Subject, d.Detail)
 	}
 	last := rounds[len(rounds)-1]
 	fmt.Fprintf(w, "For information, of the programs' own families:\n  only the peer has: %v\n  only ours has: %v\n",
-		ownOnly(last.after, last.ours), ownOnly(last.ours, last.after))
-	fmt.Fprintf(w, "%d differences, %d of them not allowed.\n", len(s.differences), wrong)
+		metricdiff.OwnOnly(last.After, last.New), metricdiff.OwnOnly(last.New, last.After))
+	fmt.Fprintf(w, "%d differences, %d of them not allowed.\n", len(s.Differences), wrong)
 	if err := w.Flush(); err != nil {
 		return err
 	}

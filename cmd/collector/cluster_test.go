@@ -73,3 +73,23 @@ func TestClusterFlags(t *testing.T) {
 		t.Error("this is no cluster")
 	}
 }
+
+// What deploy/ adds to the built-in configuration can be run with it.
+func TestDeployedAdditions(t *testing.T) {
+	dir := t.TempDir()
+	for _, f := range []string{"token", "ca.crt"} {
+		if err := os.WriteFile(filepath.Join(dir, f), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add := []string{"../../deploy/collector/config/*.yml", "../../deploy/components/*/write.yml"}
+	sum, err := promstack.Source{Text: []byte(cluster{account: dir}.text("  - job_name: collector\n")), Add: add}.Check(promstack.QueryConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"/etc/collector/rules/*.yml", "/api/v1/write", "job_name: kubernetes-pods"} {
+		if !strings.Contains(sum.Effective, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+}

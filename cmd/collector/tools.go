@@ -63,6 +63,8 @@ func tools(app *cli.App, check *kingpin.CmdClause) (all []tool) {
 	metrics := check.Command("metrics", "Check an exposition from standard input: whether it can be read, and how its names are chosen.")
 	add(metrics, func(_ context.Context, out io.Writer) error { return lint(os.Stdin, out) })
 
+	add(compareTool(app))
+
 	query := app.Command("query", "Ask a collector, or a Prometheus.")
 	format := query.Flag("format", "How answers are written: promql or json.").Short('o').Default("promql").Enum("promql", "json")
 	instant := query.Command("instant", "Evaluate an expression at one time.")

@@ -36,6 +36,7 @@ var own = map[string][]string{
 	"watchpost/internal/hostfs":         {},
 	"watchpost/internal/kubelet":        {"watchpost/internal/fetch"},
 	"watchpost/internal/layout":         {},
+	"watchpost/internal/metricdiff":     {"watchpost/internal/expo"},
 	"watchpost/internal/netlink":        {},
 	"watchpost/internal/nodeagent":      {"watchpost/collectors", "watchpost/internal/expo", "watchpost/internal/hostfs", "watchpost/internal/self", "watchpost/internal/serve"},
 	"watchpost/internal/pageapi":        {},

@@ -1,4 +1,6 @@
-package main
+// Package metricdiff tells where two expositions differ: families, types, names of
+// labels, series and values. One is the old, which the other, the new, is to replace.
+package metricdiff
 
 import (
 	"fmt"
@@ -9,26 +11,29 @@ import (
 	"watchpost/internal/expo"
 )
 
-// family is what one exposition says of a metric family.
-type family struct {
+// Family is what one exposition says of a metric family.
+type Family struct {
 	kind   string // counter, gauge, …; "untyped" where nothing is said
 	help   bool
 	labels map[string]bool // names that any of its series has
 	series map[string]float64
 }
 
-// exposition is one scrape: families by name.
-type exposition map[string]*family
+// Exposition is one scrape: families by name.
+type Exposition map[string]*Family
 
-// parse reads either text format. Counters' families are named with _total, which
+// Parse reads either text format. Counters' families are named with _total, which
 // OpenMetrics leaves out, so that the formats can be compared. A series that comes
 // twice is an error.
-func parse(text []byte) (exposition, error) {
-	e := make(exposition)
-	of := func(name string) *family {
+//
+// Labels of the names in without are left out. Then several series may become one, of
+// which the first counts.
+func Parse(text []byte, without ...string) (Exposition, error) {
+	e := make(Exposition)
+	of := func(name string) *Family {
 		f := e[name]
 		if f == nil {
-			f = &family{kind: "untyped", labels: make(map[string]bool), series: make(map[string]float64)}
+			f = &Family{kind: "untyped", labels: make(map[string]bool), series: make(map[string]float64)}
 			e[name] = f
 		}
 		return f
@@ -56,8 +61,12 @@ func parse(text []byte) (exposition, error) {
 			if err != nil {
 				return nil, err
 			}
-			key := f.key(l)
-			if _, twice := f.series[key]; twice {
+			key := f.key(l, without)
+			_, twice := f.series[key]
+			if twice && len(without) > 0 {
+				continue
+			}
+			if twice {
 				return nil, fmt.Errorf("%s comes twice", key)
 			}
 			f.series[key] = value
@@ -69,12 +78,20 @@ func parse(text []byte) (exposition, error) {
 			e[name+"_total"] = f
 		}
 	}
-	maps.DeleteFunc(e, func(_ string, f *family) bool { return len(f.series) == 0 })
+	maps.DeleteFunc(e, func(_ string, f *Family) bool { return len(f.series) == 0 })
 	return e, sc.Err()
 }
 
+// Series is how many series the family has; 0 of none.
+func (f *Family) Series() int {
+	if f == nil {
+		return 0
+	}
+	return len(f.series)
+}
+
 // has tells whether any series begins with prefix.
-func (f *family) has(prefix string) bool {
+func (f *Family) has(prefix string) bool {
 	for key := range f.series {
 		if strings.HasPrefix(key, prefix) {
 			return true
@@ -98,9 +115,12 @@ func belongs(name, family string) bool {
 
 // key names a series: the metric and its labels, sorted. The labels' names are
 // noted with the family.
-func (f *family) key(l *expo.Line) string {
+func (f *Family) key(l *expo.Line, without []string) string {
 	var pairs []string
 	for name, value := range l.Pairs {
+		if slices.Contains(without, string(name)) {
+			continue
+		}
 		f.labels[string(name)] = true
 		pairs = append(pairs, fmt.Sprintf("%s=%q", name, expo.Unescape(value)))
 	}

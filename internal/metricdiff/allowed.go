@@ -1,4 +1,4 @@
-package main
+package metricdiff
 
 import (
 	"bufio"
@@ -9,23 +9,23 @@ import (
 	"strings"
 )
 
-// allowance is one line of the file of allowed differences:
+// Allowance is one line of the file of allowed differences:
 //
 //	kind  pattern  reason in words
 //
 // The pattern is a regular expression for the whole family name, or for the
 // whole series, name{label="value"}, where it holds a brace.
-type allowance struct {
+type Allowance struct {
 	kind    string
 	pattern *regexp.Regexp
 	reason  string
 }
 
-var kinds = []string{familyMissing, familyAdded, typeDiffers, labelsDiffer, helpMissing, seriesMissing, seriesAdded, valueDiffers, valueFar}
+var kinds = []string{FamilyMissing, FamilyAdded, TypeDiffers, LabelsDiffer, HelpMissing, SeriesMissing, SeriesAdded, ValueDiffers, ValueFar}
 
-// parseAllowed reads such lines. Empty ones and those that begin with # say nothing.
-func parseAllowed(text []byte) ([]allowance, error) {
-	var all []allowance
+// ParseAllowed reads such lines. Empty ones and those that begin with # say nothing.
+func ParseAllowed(text []byte) ([]Allowance, error) {
+	var all []Allowance
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSpace(lines.Text())
@@ -47,15 +47,15 @@ func parseAllowed(text []byte) ([]allowance, error) {
 		if err != nil {
 			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
-		all = append(all, allowance{f[0], re, strings.Join(f[2:], " ")})
+		all = append(all, Allowance{f[0], re, strings.Join(f[2:], " ")})
 	}
 	return all, lines.Err()
 }
 
-// reason is why a difference is allowed, or "".
-func reason(all []allowance, d difference) string {
+// Reason is why a difference is allowed, or "".
+func Reason(all []Allowance, d Difference) string {
 	for _, a := range all {
-		if a.kind == d.kind && a.pattern.MatchString(d.subject) {
+		if a.kind == d.Kind && a.pattern.MatchString(d.Subject) {
 			return a.reason
 		}
 	}
