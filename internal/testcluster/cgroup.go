@@ -19,10 +19,10 @@ const cgroupMount = "/sys/fs/cgroup"
 // cgroup is the control group that holds those of all pods.
 func (c *Cluster) cgroup() string { return "/" + filepath.Base(c.dir) }
 
-// cgroupFolders are where it is, or would be.
-func (c *Cluster) cgroupFolders() ([]string, error) {
+// cgroupFolders are where a control group is, or would be.
+func cgroupFolders(cgroup string) ([]string, error) {
 	if _, err := os.Stat(filepath.Join(cgroupMount, "cgroup.controllers")); err == nil {
-		return []string{filepath.Join(cgroupMount, c.cgroup())}, nil
+		return []string{filepath.Join(cgroupMount, cgroup)}, nil
 	}
 	mounts, err := filepath.Glob(filepath.Join(cgroupMount, "*"))
 	if err != nil {
@@ -35,14 +35,14 @@ func (c *Cluster) cgroupFolders() ([]string, error) {
 			return nil, err
 		}
 		if info.IsDir() { // a link is another name of one of them
-			folders = append(folders, filepath.Join(mount, c.cgroup()))
+			folders = append(folders, filepath.Join(mount, cgroup))
 		}
 	}
 	return folders, nil
 }
 
 func (c *Cluster) makeCgroups() error {
-	folders, err := c.cgroupFolders()
+	folders, err := cgroupFolders(c.cgroup())
 	if err != nil {
 		return err
 	}
@@ -68,8 +68,8 @@ func (c *Cluster) makeCgroups() error {
 
 // removeCgroups removes them with those below; a process takes a moment to leave its
 // own.
-func (c *Cluster) removeCgroups() error {
-	folders, err := c.cgroupFolders()
+func removeCgroups(cgroup string) error {
+	folders, err := cgroupFolders(cgroup)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (c *Cluster) Processes(container string) ([]int, error) {
 	if !found {
 		id = container
 	}
-	folders, err := c.cgroupFolders()
+	folders, err := cgroupFolders(c.cgroup())
 	if err != nil {
 		return nil, err
 	}

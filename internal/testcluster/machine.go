@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -38,6 +39,41 @@ func readMachine() (machine, error) {
 		}
 	}
 	return m, nil
+}
+
+// folderPrefix begins the names of the folders of clusters.
+const folderPrefix = "watchpost-cluster-"
+
+// lock holds a cluster's folder for as long as this process lives.
+func lock(dir string) (*os.File, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	return f, nil
+}
+
+// sweep removes what is left of clusters whose starter was killed: their processes and
+// mounts have gone with it; interface, control groups and folder stay.
+func sweep() error {
+	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), folderPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, dir := range dirs {
+		held, err := lock(dir)
+		if err != nil {
+			continue // its starter lives
+		}
+		link, _ := os.ReadFile(filepath.Join(dir, linkFile)) // there is none before the network
+		problems = append(problems, unlink(string(link)), removeCgroups("/"+filepath.Base(dir)), os.RemoveAll(dir), held.Close())
+	}
+	return errors.Join(problems...)
 }
 
 // left is the error that names what is left of the cluster, a moment after all its
@@ -79,7 +115,7 @@ func (c *Cluster) look() error {
 	if _, err := os.Lstat(c.dir); !errors.Is(err, fs.ErrNotExist) {
 		left("folder %s", c.dir)
 	}
-	folders, err := c.cgroupFolders()
+	folders, err := cgroupFolders(c.cgroup())
 	problems = append(problems, err)
 	for _, folder := range folders {
 		if _, err := os.Lstat(folder); !errors.Is(err, fs.ErrNotExist) {

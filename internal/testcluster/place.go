@@ -172,6 +172,9 @@ type network struct {
 // linkPrefix begins the names of interfaces that lead to clusters.
 const linkPrefix = "watchpost"
 
+// linkFile is where a cluster's folder has the name of its interface, for sweep.
+const linkFile = "link"
+
 // connect makes the interface that leads into the place, with the first addresses that
 // no other cluster has.
 func (p *place) connect() (network, error) {
@@ -186,6 +189,9 @@ func (p *place) connect() (network, error) {
 			continue // taken in the meantime, or the error that is told below
 		}
 		p.link = link
+		if err := os.WriteFile(filepath.Join(p.dir, linkFile), []byte(link), 0o600); err != nil {
+			return network{}, err
+		}
 		addresses := network{
 			host: netip.AddrFrom4([4]byte{198, 18, byte(n), 1}), node: netip.AddrFrom4([4]byte{198, 18, byte(n), 2}),
 			pods:     netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 18, byte(n + 1), 0}), 24),
@@ -217,13 +223,20 @@ func (p *place) close() error {
 	p.stdin.Close()
 	p.first.Process.Kill() // fails where it has ended
 	p.first.Wait()         // returns when all others in the place are gone, too
-	if p.link == "" {
+	return unlink(p.link)
+}
+
+// unlink removes the interface that leads into a place, if it is there: the network of
+// which it is the end may outlive the processes by a minute, for the sake of connections
+// that are being closed.
+func unlink(link string) error {
+	if link == "" {
 		return nil
 	}
-	if _, err := net.InterfaceByName(p.link); err != nil {
+	if _, err := net.InterfaceByName(link); err != nil {
 		return nil // went with the other end
 	}
-	if _, err := onMachine("ip", "link", "delete", p.link); err != nil && !strings.Contains(err.Error(), "Cannot find device") {
+	if _, err := onMachine("ip", "link", "delete", link); err != nil && !strings.Contains(err.Error(), "Cannot find device") {
 		return err
 	}
 	return nil

@@ -29,6 +29,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
 	"watchpost/internal/testkube"
@@ -58,7 +59,8 @@ type Cluster struct {
 	dir    string
 	place  *place
 	net    network
-	before machine // what the machine had before
+	lock   *os.File // says that whoever started it lives
+	before machine  // what the machine had before
 
 	node string // program
 	mu   sync.Mutex
@@ -118,8 +120,14 @@ func Launch(o Options) (c *Cluster, err error) {
 	if c.before, err = readMachine(); err != nil {
 		return nil, err
 	}
-	if c.dir, err = os.MkdirTemp("", "watchpost-cluster-"); err != nil {
+	if err := sweep(); err != nil {
 		return nil, err
+	}
+	if c.dir, err = os.MkdirTemp("", folderPrefix); err != nil {
+		return nil, err
+	}
+	if c.lock, err = lock(c.dir); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(c.dir))
 	}
 	defer func() {
 		if err != nil {
@@ -223,6 +231,8 @@ func (c *Cluster) startNode(o Options) error {
 // waitReady returns when the node takes pods and the API server answers at the address
 // of its service, which kube-proxy brings about.
 func (c *Cluster) waitReady(ctx context.Context) error {
+	// As kubeadm labels the nodes that run the control plane.
+	label := []byte(`{"metadata": {"labels": {"node-role.kubernetes.io/control-plane": ""}}}`)
 	service := netip.AddrPortFrom(c.net.services.Masked().Addr().Next(), 443).String()
 	return c.Wait(ctx, "the node is ready", func(ctx context.Context) error {
 		node, err := c.Client().CoreV1().Nodes().Get(ctx, NodeName, metav1.GetOptions{})
@@ -238,6 +248,9 @@ func (c *Cluster) waitReady(ctx context.Context) error {
 			return fmt.Errorf("tainted: %v", node.Spec.Taints)
 		}
 		if _, err := c.Client().CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{}); err != nil {
+			return err
+		}
+		if _, err := c.Client().CoreV1().Nodes().Patch(ctx, NodeName, types.StrategicMergePatchType, label, metav1.PatchOptions{}); err != nil {
 			return err
 		}
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", service)
@@ -291,7 +304,7 @@ func (c *Cluster) Stop() error {
 	if c.API != nil {
 		c.API.Kill() // so that its end is taken
 	}
-	problems = append(problems, c.removeCgroups(), os.RemoveAll(c.dir), c.left())
+	problems = append(problems, removeCgroups(c.cgroup()), os.RemoveAll(c.dir), c.lock.Close(), c.left())
 	return errors.Join(problems...)
 }
 

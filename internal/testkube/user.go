@@ -19,8 +19,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 )
 
-// userValidity of a user's certificate: longer than any test.
-const userValidity = 24 * time.Hour
+// userValidity of a user's certificate: longer than any test, and than what alerts warn of.
+const userValidity = 365 * 24 * time.Hour
 
 // User returns the path of a kubeconfig for a user of that name in those groups, who
 // may do what RBAC objects allow him and no more. He is known by a client certificate,
