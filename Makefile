@@ -10,7 +10,7 @@ DATA     ?= data
 FIXED    := ^(\# (HELP|TYPE) )?(node_(memory|netstat|entropy|wifi_station_(receive|transmit)_bits)_|cadvisor_version_info|container_cpu_load)
 
 .DEFAULT_GOAL := all
-.PHONY: all build run test control-plane manifests check bench bench-peers bench-proxy bench-containers bench-state bench-collector bench-suite golden e2e prometheus image web clean
+.PHONY: all build run test control-plane cluster manifests check bench bench-peers bench-proxy bench-containers bench-state bench-collector bench-suite golden e2e prometheus image web clean
 
 all: check test
 
@@ -37,11 +37,15 @@ manifests: ## deploy/watchpost.yaml: what kustomize makes of deploy/
 control-plane: ## the API server of the tests: minutes the first time, then kept in test/kubernetes/bin
 	go run ./internal/testkube/build
 
+cluster: control-plane ## kubelet, scheduler, controllers, kube-proxy of make e2e, in test/kubernetes/bin: minutes the first time
+	go run ./internal/testkube/build cluster
+	cd test/kubernetes && CGO_ENABLED=0 go vet -trimpath ./node
+
 check: ## format, vet, lint, layout, names in code and documents, promtool on golden files and rules
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
 	@# With the flags of the build, whose compiled packages vet reads: no second cold build.
-	cd test/kubernetes && CGO_ENABLED=0 go vet -trimpath .
+	cd test/kubernetes && CGO_ENABLED=0 go vet -trimpath . ./pause
 	$(TOOL) staticcheck ./...
 	for m in deploy/image deploy/test; do (cd $$m && go vet . && go tool -modfile=../../tools/go.mod staticcheck .) || exit 1; done
 	go test ./internal/layout ./collectors ./kube -run 'Layout|Docs'

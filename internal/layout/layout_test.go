@@ -52,6 +52,8 @@ var own = map[string][]string{
 	"watchpost/internal/self":           {"watchpost/internal/expo", "watchpost/internal/hostfs"},
 	"watchpost/internal/serve":          {"watchpost/internal/expo", "watchpost/internal/run"},
 	"watchpost/internal/stateagent":     {"watchpost/internal/expo", "watchpost/internal/run", "watchpost/internal/self", "watchpost/internal/serve", "watchpost/internal/words", "watchpost/kube"},
+	"watchpost/internal/testcluster":    {"watchpost/internal/testkube"},
+	"watchpost/internal/testcluster/":   {"watchpost/internal/testcluster"},
 	"watchpost/internal/testfleet":      {},
 	"watchpost/internal/testkit":        {},
 	"watchpost/internal/testkube":       {},
@@ -69,11 +71,11 @@ var others = map[string][]string{
 	"github.com/prometheus/prometheus": {"watchpost/internal/promstack", "watchpost/internal/scraper", "watchpost/internal/testfleet"}, // the last is for tests
 	"github.com/alecthomas/kingpin":    {"watchpost/cmd/"},
 	"k8s.io/": {"watchpost/kube", "watchpost/internal/kubelet", "watchpost/internal/podmap", "watchpost/internal/promstack",
-		"watchpost/internal/cadvisor", "watchpost/internal/testkube", "watchpost/internal/testkube/", "watchpost/bench/"},
+		"watchpost/internal/cadvisor", "watchpost/internal/testcluster", "watchpost/internal/testkube", "watchpost/internal/testkube/", "watchpost/bench/"},
 	"github.com/google/cadvisor":       {"watchpost/internal/cadvisor"},
 	"github.com/containerd/containerd": {"watchpost/internal/cadvisor"},
 	"google.golang.org/grpc":           {"watchpost/internal/cadvisor", "watchpost/internal/podmap", "watchpost/internal/runtimesock"},
-	"os/exec":                          {"watchpost/bench/", "watchpost/internal/testkit", "watchpost/internal/testkube"},
+	"os/exec":                          {"watchpost/bench/", "watchpost/internal/testcluster", "watchpost/internal/testkit", "watchpost/internal/testkube"},
 }
 
 func TestLayout(t *testing.T) {
@@ -94,7 +96,7 @@ func TestLayout(t *testing.T) {
 			if strings.HasSuffix(i, "internal/testkit") || strings.HasSuffix(i, "internal/testfleet") || strings.HasSuffix(i, "internal/testkubelet") && !covers("watchpost/bench/", p.ImportPath) {
 				t.Errorf("%s imports %s, which is for tests", p.ImportPath, i)
 			}
-			if covers("watchpost/cmd/", p.ImportPath) && strings.Contains(i, "internal/testkube") {
+			if covers("watchpost/cmd/", p.ImportPath) && (strings.Contains(i, "internal/testkube") || strings.Contains(i, "internal/testcluster")) {
 				t.Errorf("%s imports %s, which is for tests and benchmarks", p.ImportPath, i)
 			}
 			for library, allowed := range others {

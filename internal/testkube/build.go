@@ -12,22 +12,33 @@ import (
 	"time"
 )
 
-// Where the module of the control plane is in the repository, and its program in it.
-const (
-	moduleDir = "test/kubernetes"
-	binary    = "bin/control-plane"
-)
+// moduleDir is where the module of the programs is in the repository.
+const moduleDir = "test/kubernetes"
 
 // Build returns the path of the control plane's program. It is built when it is
 // missing or older than its sources, by one process at a time however many tests of
 // several packages ask for it. That takes minutes the first time, half a minute when
 // Go's build cache is warm, and needs the module proxy when the module cache is cold.
-func Build() (string, error) {
+func Build() (string, error) { return build("control-plane", ".") }
+
+// BuildNode is Build for what a whole cluster needs beside: kubelet, scheduler,
+// controllers and kube-proxy in one program, which takes as long again, and what pods'
+// sandboxes run.
+func BuildNode() (node, pause string, err error) {
+	if node, err = build("node", "node"); err != nil {
+		return "", "", err
+	}
+	pause, err = build("pause", "pause")
+	return node, pause, err
+}
+
+// build builds the program of a folder of the module.
+func build(name, folder string) (string, error) {
 	module, err := findModule()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(module, binary)
+	path := filepath.Join(module, "bin", name)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return "", err
 	}
@@ -39,20 +50,20 @@ func Build() (string, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
-	if current, err := newer(path, module); current || err != nil {
+	if current, err := newer(path, module, filepath.Join(module, folder)); current || err != nil {
 		return path, err
 	}
 	fmt.Fprintf(os.Stderr, "testkube: building %s: minutes the first time\n", path)
 	fresh := path + ".new" // so that a build that was interrupted is not taken for one
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", fresh, ".")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", fresh, "./"+folder)
 	build.Dir, build.Env = module, append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the control plane of %s failed: %w; a first build needs a Go module proxy (go env GOPROXY):\n%s", module, err, last(out, 2000))
+		return "", fmt.Errorf("building %s of %s failed: %w; a first build needs a Go module proxy (go env GOPROXY):\n%s", name, module, err, last(out, 2000))
 	}
 	return path, os.Rename(fresh, path)
 }
 
-// findModule is the folder of the control plane's module, in the repository that the
+// findModule is the folder of the module, in the repository that the
 // working directory belongs to.
 func findModule() (string, error) {
 	start, err := os.Getwd()
@@ -72,9 +83,9 @@ func findModule() (string, error) {
 	}
 }
 
-// newer tells whether the file at path exists and none of the module's sources was
-// changed after it.
-func newer(path, module string) (bool, error) {
+// newer tells whether the file at path exists and none of the sources in the folders
+// was changed after it.
+func newer(path string, folders ...string) (bool, error) {
 	built, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -82,9 +93,13 @@ func newer(path, module string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	entries, err := os.ReadDir(module)
-	if err != nil {
-		return false, err
+	var entries []fs.DirEntry
+	for _, folder := range folders {
+		in, err := os.ReadDir(folder)
+		if err != nil {
+			return false, err
+		}
+		entries = append(entries, in...)
 	}
 	var latest time.Time
 	for _, e := range entries {

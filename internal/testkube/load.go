@@ -71,6 +71,25 @@ func (c *Cluster) LoadFS(ctx context.Context, folder fs.FS) error {
 	return l.deleteListed(ctx, folder)
 }
 
+// Apply writes objects as kubectl apply --server-side does, those that are there already,
+// too; what others have set there gives way. It is done when all are, in their order.
+func (c *Cluster) Apply(ctx context.Context, objects []Object) error {
+	l, err := newLoader(c)
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		r, err := l.resource(o.Unstructured)
+		if err == nil {
+			_, err = r.Apply(ctx, o.GetName(), o.Unstructured, metav1.ApplyOptions{FieldManager: "testkube", Force: true})
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", o, err)
+		}
+	}
+	return nil
+}
+
 // Object is one of a file.
 type Object struct {
 	*unstructured.Unstructured

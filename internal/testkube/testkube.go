@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,6 +52,16 @@ type Options struct {
 	Args []string
 	// Env are variables for the program beside the caller's own, such as "GOGC=200".
 	Env []string
+	// Cluster is set where controllers and kubelets join: service accounts are needed
+	// as on any cluster, and requests are limited as on any.
+	Cluster bool
+	// Address is what the API server listens on and tells others; the zero value is
+	// loopback. The ports are fixed ones then, as the address is nobody else's.
+	Address netip.Addr
+	// Services is the range of their addresses; the zero value is 10.96.0.0/16.
+	Services netip.Prefix
+	// Run starts the program instead of cmd.Start, such as in other namespaces.
+	Run func(cmd *exec.Cmd) error
 }
 
 // Cluster is a running control plane. Its methods are safe for concurrent use, but
@@ -58,15 +69,15 @@ type Options struct {
 type Cluster struct {
 	binary, dir string
 	ownDir      bool // dir is removed at the end
-	args, env   []string
+	options     Options
 	etcdPort    int
 	securePort  int
 
 	config *rest.Config
 	client kubernetes.Interface
 
-	users int        // that User has made
-	mu    sync.Mutex // guards users
+	issued int        // certificates
+	mu     sync.Mutex // guards issued
 
 	process *process // nil while killed
 }
@@ -107,7 +118,7 @@ func Launch(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{binary: path, dir: o.Dir, args: o.Args, env: o.Env}
+	c := &Cluster{binary: path, dir: o.Dir, options: o}
 	if c.ownDir = c.dir == ""; c.ownDir {
 		if c.dir, err = os.MkdirTemp("", "testkube-"); err != nil {
 			return nil, err
@@ -125,7 +136,9 @@ func Launch(o Options) (*Cluster, error) {
 
 // launch chooses ports, starts the program on them and makes the clients.
 func (c *Cluster) launch() (err error) {
-	if c.etcdPort, c.securePort, err = freePorts(); err != nil {
+	if c.options.Address.IsValid() {
+		c.etcdPort, c.securePort = 2379, 6443
+	} else if c.etcdPort, c.securePort, err = freePorts(); err != nil {
 		return err
 	}
 	if err := c.Restart(); err != nil {
@@ -159,7 +172,13 @@ func (c *Cluster) Kubeconfig() string { return filepath.Join(c.dir, "kubeconfig"
 // Server is the base URL of the API server.
 func (c *Cluster) Server() string { return "https://" + c.address() }
 
-func (c *Cluster) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(c.securePort)) }
+func (c *Cluster) address() string {
+	host := "127.0.0.1"
+	if c.options.Address.IsValid() {
+		host = c.options.Address.String()
+	}
+	return net.JoinHostPort(host, strconv.Itoa(c.securePort))
+}
 
 // Config is the admin's configuration, without a limit on requests; the caller may
 // change it.
@@ -197,10 +216,20 @@ func (c *Cluster) Restart() error {
 		return err
 	}
 	defer log.Close() // the process has its own descriptor
-	args := []string{"--dir=" + c.dir, "--bulk", fmt.Sprintf("--etcd-port=%d", c.etcdPort), fmt.Sprintf("--secure-port=%d", c.securePort), "--"}
-	p := &process{cmd: exec.Command(c.binary, append(args, c.args...)...), says: make(chan string, maxLines), ended: make(chan struct{})}
+	args := []string{"--dir=" + c.dir, fmt.Sprintf("--etcd-port=%d", c.etcdPort), fmt.Sprintf("--secure-port=%d", c.securePort)}
+	if !c.options.Cluster {
+		args = append(args, "--bulk")
+	}
+	if c.options.Address.IsValid() {
+		args = append(args, "--address="+c.options.Address.String())
+	}
+	if c.options.Services.IsValid() {
+		args = append(args, "--service-range="+c.options.Services.String())
+	}
+	args = append(append(args, "--"), c.options.Args...)
+	p := &process{cmd: exec.Command(c.binary, args...), says: make(chan string, maxLines), ended: make(chan struct{})}
 	p.cmd.Stderr = log
-	p.cmd.Env = append(os.Environ(), c.env...)
+	p.cmd.Env = append(os.Environ(), c.options.Env...)
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return err
 	}
@@ -208,7 +237,11 @@ func (c *Cluster) Restart() error {
 	if err != nil {
 		return err
 	}
-	if err := p.cmd.Start(); err != nil {
+	run := (*exec.Cmd).Start
+	if c.options.Run != nil {
+		run = c.options.Run
+	}
+	if err := run(p.cmd); err != nil {
 		return err
 	}
 	go p.watch(out)

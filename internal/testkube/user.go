@@ -7,8 +7,10 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -17,59 +19,86 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 )
 
-// userValidity of a user's certificate: longer than any test.
-const userValidity = 24 * time.Hour
+// userValidity of a user's certificate: longer than any test, and than what alerts warn of.
+const userValidity = 365 * 24 * time.Hour
 
 // User returns the path of a kubeconfig for a user of that name in those groups, who
 // may do what RBAC objects allow him and no more. He is known by a client certificate,
 // so users can be made at any time, and are as real as a kubelet.
 func (c *Cluster) User(name string, groups ...string) (kubeconfig string, err error) {
-	c.mu.Lock()
-	c.users++
-	serial := c.users
-	c.mu.Unlock()
-	caDER, err := c.readPEM("ca.crt")
-	if err != nil {
-		return "", err
-	}
-	ca, err := x509.ParseCertificate(caDER)
-	if err != nil {
-		return "", err
-	}
-	caKeyDER, err := c.readPEM("ca.key")
-	if err != nil {
-		return "", err
-	}
-	caKey, err := x509.ParsePKCS8PrivateKey(caKeyDER)
-	if err != nil {
-		return "", err
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return "", err
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(1000 + int64(serial)), // below are the server's
-		Subject:      pkix.Name{CommonName: name, Organization: groups},
-		NotBefore:    ca.NotBefore, NotAfter: time.Now().Add(userValidity),
-		KeyUsage:    x509.KeyUsageDigitalSignature,
+	template := &x509.Certificate{
+		Subject:     pkix.Name{CommonName: name, Organization: groups},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}, ca, key.Public(), caKey)
+	}
+	cert, key, err := c.certificate(template)
 	if err != nil {
 		return "", err
 	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(c.dir, fmt.Sprintf("user-%d.kubeconfig", serial))
+	path := filepath.Join(c.dir, fmt.Sprintf("user-%d.kubeconfig", template.SerialNumber))
 	return path, c.rewrite(path, func(k *api.Config) {
 		k.AuthInfos = map[string]*api.AuthInfo{name: {
-			ClientCertificateData: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}),
-			ClientKeyData:         pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}),
+			ClientCertificateData: cert,
+			ClientKeyData:         key,
 		}}
 		k.Contexts[k.CurrentContext].AuthInfo = name
 	})
+}
+
+// ServerCertificate writes a certificate for a server with these names and addresses,
+// and its key, into the cluster's folder: whoever trusts the authority of the
+// kubeconfig trusts the server.
+func (c *Cluster) ServerCertificate(name string, addresses ...net.IP) (certPath, keyPath string, err error) {
+	cert, key, err := c.certificate(&x509.Certificate{
+		Subject:     pkix.Name{CommonName: name},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames:    []string{name}, IPAddresses: addresses,
+	})
+	if err != nil {
+		return "", "", err
+	}
+	certPath, keyPath = filepath.Join(c.dir, name+".crt"), filepath.Join(c.dir, name+".key")
+	return certPath, keyPath, errors.Join(os.WriteFile(certPath, cert, 0o600), os.WriteFile(keyPath, key, 0o600))
+}
+
+// certificate fills in what all certificates have in common, and signs it; both
+// results are PEM.
+func (c *Cluster) certificate(template *x509.Certificate) (cert, key []byte, err error) {
+	c.mu.Lock()
+	c.issued++
+	serial := c.issued
+	c.mu.Unlock()
+	caDER, err := c.readPEM("ca.crt")
+	if err != nil {
+		return nil, nil, err
+	}
+	ca, err := x509.ParseCertificate(caDER)
+	if err != nil {
+		return nil, nil, err
+	}
+	caKeyDER, err := c.readPEM("ca.key")
+	if err != nil {
+		return nil, nil, err
+	}
+	caKey, err := x509.ParsePKCS8PrivateKey(caKeyDER)
+	if err != nil {
+		return nil, nil, err
+	}
+	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	template.SerialNumber = big.NewInt(1000 + int64(serial)) // below are those of the control plane
+	template.NotBefore, template.NotAfter = ca.NotBefore, time.Now().Add(userValidity)
+	template.KeyUsage = x509.KeyUsageDigitalSignature
+	der, err := x509.CreateCertificate(rand.Reader, template, ca, own.Public(), caKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(own)
+	if err != nil {
+		return nil, nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), nil
 }
 
 // rewrite writes the admin's kubeconfig to path with changes.

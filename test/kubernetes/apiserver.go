@@ -15,9 +15,10 @@ import (
 	"k8s.io/kubernetes/cmd/kube-apiserver/app"
 )
 
-// advertised is the address that the API server names as its own in the endpoints of
-// the service "kubernetes": one of those reserved for documentation (RFC 5737), so
-// that objects are the same on every machine. A flag of the caller overrides it.
+// advertised is the address that an API server on loopback names as its own in the
+// endpoints of the service "kubernetes": one of those reserved for documentation (RFC
+// 5737), so that objects are the same on every machine. A flag of the caller overrides
+// it.
 const advertised = "192.0.2.1"
 
 // How long the API server may take to be ready, and how often it is asked.
@@ -28,11 +29,15 @@ const (
 
 // startAPIServer runs kube-apiserver; the channel tells why it ended.
 func startAPIServer(o options, k keys) <-chan error {
+	named := advertised
+	if !o.address.IsLoopback() {
+		named = o.address.String()
+	}
 	args := []string{
 		fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", o.etcdPort),
-		"--bind-address=127.0.0.1",
+		"--bind-address=" + o.address.String(),
 		fmt.Sprintf("--secure-port=%d", o.securePort),
-		"--advertise-address=" + advertised,
+		"--advertise-address=" + named,
 		"--cert-dir=" + o.dir,
 		"--tls-cert-file=" + k.serverCert,
 		"--tls-private-key-file=" + k.serverKey,
@@ -42,8 +47,12 @@ func startAPIServer(o options, k keys) <-chan error {
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file=" + k.serviceAccount,
 		"--service-account-signing-key-file=" + k.serviceAccount,
-		"--service-cluster-ip-range=10.96.0.0/16",
+		"--service-cluster-ip-range=" + o.services.String(),
 		"--allow-privileged=true",
+		"--kubelet-client-certificate=" + k.kubeletCert,
+		"--kubelet-client-key=" + k.kubeletKey,
+		"--kubelet-certificate-authority=" + k.ca,
+		"--kubelet-preferred-address-types=InternalIP",
 	}
 	if o.bulk {
 		args = append(args, "--disable-admission-plugins=ServiceAccount",

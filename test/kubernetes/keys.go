@@ -10,7 +10,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math/big"
 	"net"
@@ -32,6 +31,7 @@ const rsaBits = 2048
 // keys are the paths of what a folder holds to recognise its server and users.
 type keys struct {
 	ca, serverCert, serverKey string
+	kubeletCert, kubeletKey   string // by which kubelets know the server
 	serviceAccount            string // key that signs tokens
 	tokens                    string // token,user,uid,groups for --token-auth-file
 	adminToken                string
@@ -39,16 +39,17 @@ type keys struct {
 
 // readyKeys makes the keys of a folder, unless an earlier process has. The last file
 // written is the one that tells so.
-func readyKeys(dir string) (keys, error) {
-	in := func(name string) string { return filepath.Join(dir, name) }
+func readyKeys(o options) (keys, error) {
+	in := func(name string) string { return filepath.Join(o.dir, name) }
 	k := keys{
 		ca: in("ca.crt"), serverCert: in("apiserver.crt"), serverKey: in("apiserver.key"),
+		kubeletCert: in("kubelet-client.crt"), kubeletKey: in("kubelet-client.key"),
 		serviceAccount: in("service-account.key"), tokens: in("tokens.csv"), adminToken: in("admin.token"),
 	}
 	if _, err := os.Stat(k.adminToken); !errors.Is(err, fs.ErrNotExist) {
 		return k, err
 	}
-	if err := k.certificates(in("ca.key")); err != nil {
+	if err := k.certificates(in("ca.key"), o); err != nil {
 		return k, err
 	}
 	account, err := rsa.GenerateKey(rand.Reader, rsaBits)
@@ -65,8 +66,9 @@ func readyKeys(dir string) (keys, error) {
 	return k, os.WriteFile(k.adminToken, []byte(token+"\n"), 0o600)
 }
 
-// certificates makes an authority and the server's certificate for loopback addresses.
-func (k keys) certificates(caKeyPath string) error {
+// certificates makes an authority, the server's certificate for loopback, its own
+// address and that of the service "kubernetes", and one that it shows to kubelets.
+func (k keys) certificates(caKeyPath string, o options) error {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -86,28 +88,39 @@ func (k keys) certificates(caKeyPath string) error {
 	if err := errors.Join(writeKey(caKeyPath, caKey), writePEM(k.ca, "CERTIFICATE", der)); err != nil {
 		return err
 	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	issue := func(template *x509.Certificate, certPath, keyPath string) error {
+		template.NotBefore, template.NotAfter, template.KeyUsage = start, ca.NotAfter, x509.KeyUsageDigitalSignature
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return err
+		}
+		der, err := x509.CreateCertificate(rand.Reader, template, ca, key.Public(), caKey)
+		if err != nil {
+			return err
+		}
+		return errors.Join(writeKey(keyPath, key), writePEM(certPath, "CERTIFICATE", der))
+	}
+	err = issue(&x509.Certificate{
+		SerialNumber: big.NewInt(2),
+		Subject:      pkix.Name{CommonName: "kube-apiserver"},
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		// The first address of the range is the service's.
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, o.address.AsSlice(), o.services.Masked().Addr().Next().AsSlice()},
+		DNSNames:    []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
+	}, k.serverCert, k.serverKey)
 	if err != nil {
 		return err
 	}
-	server := &x509.Certificate{
-		SerialNumber: big.NewInt(2),
-		Subject:      pkix.Name{CommonName: "kube-apiserver"},
-		NotBefore:    start, NotAfter: ca.NotAfter,
-		KeyUsage:    x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-		DNSNames:    []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"},
-	}
-	if der, err = x509.CreateCertificate(rand.Reader, server, ca, key.Public(), caKey); err != nil {
-		return err
-	}
-	return errors.Join(writeKey(k.serverKey, key), writePEM(k.serverCert, "CERTIFICATE", der))
+	return issue(&x509.Certificate{
+		SerialNumber: big.NewInt(3),
+		Subject:      pkix.Name{CommonName: "kube-apiserver-kubelet-client", Organization: []string{"system:masters"}},
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, k.kubeletCert, k.kubeletKey)
 }
 
 // writeKubeconfig writes the file that makes its reader the admin, and returns its
 // path.
-func (k keys) writeKubeconfig(dir string, port int) (string, error) {
+func (k keys) writeKubeconfig(o options) (string, error) {
 	ca, err := os.ReadFile(k.ca)
 	if err != nil {
 		return "", err
@@ -117,11 +130,11 @@ func (k keys) writeKubeconfig(dir string, port int) (string, error) {
 		return "", err
 	}
 	c := api.NewConfig()
-	c.Clusters["test"] = &api.Cluster{Server: fmt.Sprintf("https://127.0.0.1:%d", port), CertificateAuthorityData: ca}
+	c.Clusters["test"] = &api.Cluster{Server: o.url(), CertificateAuthorityData: ca}
 	c.AuthInfos["admin"] = &api.AuthInfo{Token: strings.TrimSpace(string(token))}
 	c.Contexts["test"] = &api.Context{Cluster: "test", AuthInfo: "admin"}
 	c.CurrentContext = "test"
-	path, err := filepath.Abs(filepath.Join(dir, "kubeconfig"))
+	path, err := filepath.Abs(filepath.Join(o.dir, "kubeconfig"))
 	if err != nil {
 		return "", err
 	}

@@ -5,7 +5,7 @@
 //
 // It prints one line once the API server is ready,
 //
-//	ready https://127.0.0.1:PORT KUBECONFIG
+//	ready https://ADDRESS:PORT KUBECONFIG
 //
 // and ends when its standard input does, or at SIGTERM or SIGINT; so whoever
 // starts it with a pipe leaves nothing behind, even when killed. A line "compact" on
@@ -17,7 +17,8 @@
 //
 //	kubeconfig               user admin, in the group system:masters
 //	ca.crt ca.key            who signed the server's certificate; a client certificate
-//	                         signed by it is a user, too (CN: name, O: groups)
+//	                         signed by it is a user, too (CN: name, O: groups), and a
+//	                         kubelet's certificate is signed by it
 //	admin.token              bearer token of the admin
 //	etcd/                    the objects
 package main
@@ -30,6 +31,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"strings"
@@ -40,11 +42,18 @@ import (
 
 // options are what the command line says.
 type options struct {
-	dir        string // where everything is kept
-	etcdPort   int    // 0: any that is free
-	securePort int    // 0: any that is free
+	dir        string     // where everything is kept
+	address    netip.Addr // of the API server
+	services   netip.Prefix
+	etcdPort   int // 0: any that is free
+	securePort int // 0: any that is free
 	bulk       bool
 	apiserver  []string // further flags of kube-apiserver
+}
+
+// url is where the API server listens.
+func (o options) url() string {
+	return "https://" + netip.AddrPortFrom(o.address, uint16(o.securePort)).String()
 }
 
 func main() {
@@ -71,8 +80,10 @@ func parse(args []string, usage io.Writer) (o options, keep bool, err error) {
 	f := flag.NewFlagSet("control-plane", flag.ContinueOnError)
 	f.SetOutput(io.Discard) // an error is one line, without the usage
 	f.StringVar(&o.dir, "dir", "", "`folder` that keeps objects, keys and kubeconfig; empty is a temporary one")
+	address := f.String("address", "127.0.0.1", "`IP` of the API server: what it listens on, and tells others")
+	services := f.String("service-range", "10.96.0.0/16", "`CIDR` that services get their addresses from")
 	f.IntVar(&o.etcdPort, "etcd-port", 0, "`port` of etcd on 127.0.0.1; 0 is any that is free")
-	f.IntVar(&o.securePort, "secure-port", 0, "`port` of the API server on 127.0.0.1; 0 is any that is free")
+	f.IntVar(&o.securePort, "secure-port", 0, "`port` of the API server; 0 is any that is free")
 	f.BoolVar(&o.bulk, "bulk", false, "for sets of objects without controllers: pods need no service account, and thousands of requests run at once")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -80,6 +91,12 @@ func parse(args []string, usage io.Writer) (o options, keep bool, err error) {
 			f.PrintDefaults()
 		}
 		return o, false, err
+	}
+	if o.address, err = netip.ParseAddr(*address); err != nil {
+		return o, false, fmt.Errorf("--address: %w", err)
+	}
+	if o.services, err = netip.ParsePrefix(*services); err != nil {
+		return o, false, fmt.Errorf("--service-range: %w", err)
 	}
 	o.apiserver = f.Args()
 	if keep = o.dir != ""; keep {
@@ -98,7 +115,7 @@ func run(o options, in io.Reader, out io.Writer) error {
 			return err
 		}
 	}
-	keys, err := readyKeys(o.dir)
+	keys, err := readyKeys(o)
 	if err != nil {
 		return err
 	}
@@ -107,7 +124,7 @@ func run(o options, in io.Reader, out io.Writer) error {
 		return err
 	}
 	server := startAPIServer(o, keys)
-	kubeconfig, err := keys.writeKubeconfig(o.dir, o.securePort)
+	kubeconfig, err := keys.writeKubeconfig(o)
 	if err != nil {
 		return err
 	}
@@ -126,7 +143,7 @@ func run(o options, in io.Reader, out io.Writer) error {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(out, "ready https://127.0.0.1:%d %s\n", o.securePort, kubeconfig)
+			fmt.Fprintf(out, "ready %s %s\n", o.url(), kubeconfig)
 			ready = nil
 		case line, ok := <-commands:
 			if !ok {

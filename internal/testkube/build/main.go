@@ -5,12 +5,17 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 
 	"watchpost/internal/testkube"
 )
 
 func main() {
-	if _, err := testkube.Build(); err != nil {
+	_, err := testkube.Build()
+	if err == nil && slices.Equal(os.Args[1:], []string{"cluster"}) {
+		_, _, err = testkube.BuildNode()
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "testkube/build:", err)
 		os.Exit(1)
 	}

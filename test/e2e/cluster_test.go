@@ -1,0 +1,243 @@
+//go:build e2e
+
+package e2e
+
+// The suite as deploy/ installs it, on a real Kubernetes of one node, with applications to watch.
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"watchpost/internal/testcluster"
+	"watchpost/internal/testkube"
+)
+
+// clusterInterval is how often the suite in the cluster scrapes and evaluates: a third of the default, so that the test
+// is that much shorter.
+const clusterInterval = 5 * time.Second
+
+// forScale is what the durations of the alerting rules are divided by in the cluster: 15 minutes are 15 seconds.
+const forScale = 60
+
+// suite is the suite in a cluster.
+type suite struct {
+	*testcluster.Cluster
+	t         *testing.T
+	collector *collector // the one in the cluster, to ask it
+	manifests []testkube.Object
+	audit     string // file that the API server writes
+}
+
+// in is the suite for a part of the test.
+func (s *suite) in(t *testing.T) *suite {
+	other, asked := *s, *s.collector
+	other.t, asked.t = t, t
+	other.collector = &asked
+	return &other
+}
+
+// eventually asks until there is no error.
+func (s *suite) eventually(what string, ask func(ctx context.Context) error) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	if err := s.Wait(ctx, what, ask); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// clusterImages makes the images that the cluster runs: the suite's programs under two tags, to upgrade from one to the
+// other, and the applications, of which redis and its exporter are Debian's.
+func clusterImages(t *testing.T) []string {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := exec.Command("go", "build", "-trimpath", "-o", "bin/", "./cmd/node-agent", "./cmd/state-agent", "./cmd/cadvisor-proxy", "./cmd/collector", "./test/e2e/sample")
+	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", build.Args, err, out)
+	}
+	images := []testcluster.Image{{Name: "registry.example/sample:1", Files: map[string]string{"/sample": filepath.Join(root, "bin/sample")}, Entrypoint: []string{"/sample"}}}
+	for name, program := range map[string]string{"redis": "/usr/bin/redis-server", "redis-exporter": "/usr/bin/prometheus-redis-exporter"} {
+		if _, err := os.Stat(program); err != nil {
+			t.Skipf("%v; on Debian: apt-get install redis-server prometheus-redis-exporter", err)
+		}
+		images = append(images, testcluster.Image{Name: "registry.example/" + name + ":1", Files: map[string]string{program: program}, Libraries: true, Entrypoint: []string{program}})
+	}
+	for _, program := range []string{"node-agent", "state-agent", "cadvisor-proxy", "collector"} {
+		for _, tag := range []string{"old", "new"} {
+			images = append(images, testcluster.Image{Name: "watchpost/" + program + ":" + tag, Files: map[string]string{"/" + program: filepath.Join(root, "bin", program)}, Entrypoint: []string{"/" + program}})
+		}
+	}
+	var archives []string
+	dir := t.TempDir()
+	for i, image := range images {
+		archive := filepath.Join(dir, strconv.Itoa(i)+".tar")
+		if err := image.Write(archive); err != nil {
+			t.Fatal(err)
+		}
+		archives = append(archives, archive)
+	}
+	return archives
+}
+
+// clusterManifests are the objects of deploy/, with the images that the cluster has, and with the collector in a hurry.
+func clusterManifests(t *testing.T) []testkube.Object {
+	t.Helper()
+	text, err := os.ReadFile("../../deploy/watchpost.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = regexp.MustCompile(`(image: watchpost/[a-z-]+)(:\S+)?`).ReplaceAll(text, []byte("$1:old"))
+	objects, err := testkube.ReadObjects(fstest.MapFS{"watchpost.yaml": {Data: text}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects {
+		data, _, _ := unstructured.NestedStringMap(o.Object, "data")
+		switch o.GetKind() + " " + o.GetName() {
+		case "ConfigMap collector-config":
+			data["hurry.yml"] = fmt.Sprintf("global: {scrape_interval: %[1]s, scrape_timeout: %[1]s, evaluation_interval: 1s}\n", clusterInterval)
+		case "ConfigMap collector-rules":
+			for name, rules := range data {
+				data[name] = hurried(rules)
+			}
+		default:
+			continue
+		}
+		if err := unstructured.SetNestedStringMap(o.Object, data, "data"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return objects
+}
+
+var ruleFor = regexp.MustCompile(`(?m)^(\s*for: )(\d+)([mh])$`)
+
+// hurried are rules that wait a shorter time until they fire.
+func hurried(rules string) string {
+	return ruleFor.ReplaceAllStringFunc(rules, func(line string) string {
+		m := ruleFor.FindStringSubmatch(line)
+		d, err := time.ParseDuration(m[2] + m[3])
+		if err != nil {
+			panic(err) // the pattern has let through what is none
+		}
+		return m[1] + (d / forScale).String()
+	})
+}
+
+// startSuite is a cluster with the suite and the samples in it, all of them running.
+func startSuite(t *testing.T) *suite {
+	t.Helper()
+	if err := testcluster.Missing(); err != nil {
+		t.Skip(err)
+	}
+	images, manifests := clusterImages(t), clusterManifests(t)
+	began := time.Now()
+	policy, audit := filepath.Join(t.TempDir(), "policy.yaml"), filepath.Join(t.TempDir(), "audit.log")
+	write(t, policy, auditPolicy)
+	c := testcluster.Start(t, testcluster.Options{Images: images, APIServer: []string{"--audit-policy-file=" + policy, "--audit-log-path=" + audit}})
+	ready := time.Now()
+	s := &suite{Cluster: c, t: t, manifests: manifests, audit: audit}
+	s.applyFolder("testdata/cluster")
+	s.volume("collector-0")
+	s.apply(manifests...)
+	s.eventually("the collector answers", func(ctx context.Context) error {
+		service, err := c.Client().CoreV1().Services("watchpost").Get(ctx, "collector", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		s.collector = &collector{t: t, web: service.Spec.ClusterIP + ":9090"}
+		_, err = s.collector.query("up")
+		return err
+	})
+	t.Logf("cluster ready after %s, suite after %s more", ready.Sub(began).Round(time.Second), time.Since(ready).Round(time.Second))
+	return s
+}
+
+func (s *suite) apply(objects ...testkube.Object) {
+	s.t.Helper()
+	if err := s.API.Apply(s.t.Context(), objects); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// applyFolder is apply of the *.yaml files of a folder.
+func (s *suite) applyFolder(folder string) {
+	s.t.Helper()
+	objects, err := testkube.ReadObjects(os.DirFS(folder))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.apply(objects...)
+}
+
+// volume is a place on the node's disk for one claim.
+func (s *suite) volume(name string) {
+	s.t.Helper()
+	folder := "/var/lib/volumes/" + name
+	if _, err := s.Exec("mkdir", "--parents", folder); err != nil {
+		s.t.Fatal(err)
+	}
+	text := fmt.Sprintf(`apiVersion: v1
+kind: PersistentVolume
+metadata: {name: %s}
+spec:
+  accessModes: [ReadWriteOnce]
+  capacity: {storage: 20Gi}
+  local: {path: %s}
+  nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: [{key: kubernetes.io/hostname, operator: In, values: [%s]}]}]}}
+`, name, folder, testcluster.NodeName)
+	objects, err := testkube.ReadObjects(fstest.MapFS{"volume.yaml": {Data: []byte(text)}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.apply(objects...)
+}
+
+// auditPolicy has the API server write down what the suite asks for, and what it is told of secrets and config maps.
+const auditPolicy = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: RequestResponse, userGroups: ["system:serviceaccounts:watchpost"], resources: [{group: "", resources: [secrets, configmaps]}]}
+- {level: Metadata, userGroups: ["system:serviceaccounts:watchpost", "system:serviceaccounts:watchpost-node"]}
+- {level: None}
+`
+
+// The parts are in this order since the later ones disturb the cluster. WATCHPOST_CLUSTER=long is for longer outages and
+// for what is lost with each right; WATCHPOST_CLUSTER=stay lets the cluster run for a while, to look around in.
+func TestCluster(t *testing.T) {
+	s := startSuite(t)
+	for _, part := range []struct {
+		name string
+		test func(*suite)
+	}{
+		{"every target is up", (*suite).testTargets},
+		{"node metrics from outside", (*suite).testNodeMetrics},
+		{"containers have their pods", (*suite).testContainers},
+		{"from an address to CPU and memory", (*suite).testChain},
+		{"the same on the page", (*suite).testPage},
+		{"troubles raise their alerts", (*suite).testAlerts},
+		{"numbers agree", (*suite).testNumbers},
+	} {
+		t.Run(part.name, func(t *testing.T) { part.test(s.in(t)) })
+	}
+	if os.Getenv("WATCHPOST_CLUSTER") == "stay" {
+		t.Logf("export KUBECONFIG=%s; collector: http://%s", s.API.Kubeconfig(), s.collector.web)
+		time.Sleep(15 * time.Minute)
+	}
+}
