@@ -42,11 +42,12 @@ var own = map[string][]string{
 	"watchpost/internal/podmap":         {"watchpost/internal/containers", "watchpost/internal/fetch", "watchpost/internal/run", "watchpost/internal/runtimesock", "watchpost/internal/serve", "watchpost/internal/words"},
 	"watchpost/internal/probe":          {"watchpost/internal/serve"},
 	"watchpost/internal/promname":       {},
-	"watchpost/internal/promstack":      {"watchpost/internal/pageapi", "watchpost/internal/run"},
+	"watchpost/internal/promstack":      {"watchpost/internal/pageapi", "watchpost/internal/run", "watchpost/internal/scraper"},
 	"watchpost/internal/proxyagent":     {"watchpost/internal/containers", "watchpost/internal/expo", "watchpost/internal/fetch", "watchpost/internal/podmap", "watchpost/internal/run", "watchpost/internal/self", "watchpost/internal/serve", "watchpost/internal/words"},
 	"watchpost/internal/push":           {"watchpost/internal/run", "watchpost/internal/serve"},
 	"watchpost/internal/run":            {},
 	"watchpost/internal/runtimesock":    {},
+	"watchpost/internal/scraper":        {"watchpost/internal/expo"},
 	"watchpost/internal/self":           {"watchpost/internal/expo", "watchpost/internal/hostfs"},
 	"watchpost/internal/serve":          {"watchpost/internal/expo", "watchpost/internal/run"},
 	"watchpost/internal/stateagent":     {"watchpost/internal/expo", "watchpost/internal/run", "watchpost/internal/self", "watchpost/internal/serve", "watchpost/internal/words", "watchpost/kube"},
@@ -64,7 +65,7 @@ var own = map[string][]string{
 // others tells which of our packages alone may import a library.
 var others = map[string][]string{
 	"github.com/prometheus/blackbox":   {"watchpost/internal/probe"},
-	"github.com/prometheus/prometheus": {"watchpost/internal/promstack", "watchpost/internal/testfleet"}, // the latter is for tests
+	"github.com/prometheus/prometheus": {"watchpost/internal/promstack", "watchpost/internal/scraper", "watchpost/internal/testfleet"}, // the last is for tests
 	"github.com/alecthomas/kingpin":    {"watchpost/cmd/"},
 	"k8s.io/": {"watchpost/kube", "watchpost/internal/kubelet", "watchpost/internal/podmap", "watchpost/internal/promstack",
 		"watchpost/internal/cadvisor", "watchpost/internal/testkube", "watchpost/internal/testkube/", "watchpost/bench/"},

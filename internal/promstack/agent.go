@@ -113,7 +113,7 @@ func (e *Engine) runAgent(ctx context.Context, ready func()) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, store.Close()) }()
+	defer func() { err = errors.Join(err, store.Close()); store.end() }()
 	targets, managers, watches, err := e.newDiscovery(discover)
 	if err != nil {
 		return err

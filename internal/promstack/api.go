@@ -23,11 +23,12 @@ import (
 	"github.com/prometheus/prometheus/notifier"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/rules"
-	"github.com/prometheus/prometheus/scrape"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/features"
 	"github.com/prometheus/prometheus/util/httputil"
 	apiv1 "github.com/prometheus/prometheus/web/api/v1"
+
+	"watchpost/internal/scraper"
 )
 
 // maxNoteReaders bounds the clients of the live notifications, each of which
@@ -110,7 +111,7 @@ type apiParts struct {
 	exemplars storage.ExemplarQueryable
 	db        apiv1.TSDBAdminStats
 	dir       string
-	scrapes   *scrape.Manager
+	scrapes   *scraper.Manager
 	rules     *rules.Manager
 	alerts    *notifier.Manager
 }

@@ -13,9 +13,9 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
-	"github.com/prometheus/prometheus/scrape"
 
 	"watchpost/internal/pageapi"
+	"watchpost/internal/scraper"
 )
 
 // parts are what the page's handlers use of a running engine. One that forwards
@@ -23,7 +23,7 @@ import (
 type parts struct {
 	queries *queries
 	stores  *stores
-	scrapes *scrape.Manager
+	scrapes *scraper.Manager
 }
 
 // errNotReady is answered until the engine is ready, and once it stops.

@@ -11,26 +11,29 @@ import (
 	"time"
 
 	commonconfig "github.com/prometheus/common/config"
-	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/scrape"
 	"github.com/prometheus/prometheus/storage"
-	"github.com/prometheus/prometheus/util/logging"
+	"github.com/prometheus/prometheus/util/features"
+
+	"watchpost/internal/scraper"
 )
 
 // newScrapes makes the manager of all scrape jobs, whose samples go to store; the end
 // of late cuts their connections, and failed is told of what could not be stored.
-func (e *Engine) newScrapes(late context.Context, store storage.AppendableV2, s *scraping, failed func(error)) (*scrape.Manager, error) {
-	m, err := scrape.NewManager(&scrape.Options{
-		DiscoveryReloadInterval: model.Duration(e.cfg.DiscoveryInterval),
-		// The first scrape need not wait for the first tick of that interval.
-		DiscoveryReloadOnStartup: true,
-		HTTPClientOptions:        []commonconfig.HTTPClientOption{commonconfig.WithDialContextFunc(cutDialer(late))},
-		FeatureRegistry:          e.known,
-	}, e.log.With("component", "scrape"), logging.NewJSONFileLogger, nil, cutAppendable{store, late, failed}, e.reg)
+func (e *Engine) newScrapes(late context.Context, store storage.AppendableV2, s *scraping, failed func(error)) (*scraper.Manager, error) {
+	m, err := scraper.NewManager(scraper.Options{
+		Dial:      cutDialer(late),
+		Every:     e.cfg.DiscoveryInterval,
+		Exemplars: e.cfg.Storage.Exemplars || e.cfg.Agent.Enabled,
+	}, e.log.With("component", "scrape"), cutAppendable{store, late, failed}, e.reg)
 	if err != nil {
 		return nil, fmt.Errorf("scrape: %w", err)
 	}
-	s.manager.Store(m)
+	// As the library's own manager would say.
+	e.known.Enable(features.Scrape, "extra_scrape_metrics")
+	for _, off := range []string{"start_timestamp_zero_ingestion", "type_and_unit_labels", "openmetrics2"} {
+		e.known.Disable(features.Scrape, off)
+	}
+	s.use(m)
 	return m, nil
 }
 

@@ -18,7 +18,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/config"
-	"github.com/prometheus/prometheus/scrape"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/storage/remote"
 	"github.com/prometheus/prometheus/tsdb"
@@ -236,12 +235,6 @@ type stores struct {
 	scraping
 }
 
-// scraping leads to the manager of the scrapes, for the metadata that remote write
-// sends.
-type scraping struct {
-	manager atomic.Pointer[scrape.Manager]
-}
-
 func (e *Engine) newStores(db *tsdb.DB) *stores {
 	s := &stores{cfg: &e.cfg.Storage}
 	s.local = localStore{DB: db, replay: e.replay, margin: 2 * e.cfg.Storage.MinBlock}
@@ -250,14 +243,6 @@ func (e *Engine) newStores(db *tsdb.DB) *stores {
 	s.all = storage.NewFanout(e.log, s.local, s.remote)
 	db.SetWriteNotified(s.remote)
 	return s
-}
-
-// Get implements remote.ReadyScrapeManager.
-func (s *scraping) Get() (*scrape.Manager, error) {
-	if m := s.manager.Load(); m != nil {
-		return m, nil
-	}
-	return nil, errors.New("scrapes have not started")
 }
 
 // AppenderV2 is where scraped samples go. Remote write reads them back from the
@@ -277,7 +262,10 @@ func (s *stores) applyLocal(c *config.Config) error {
 
 // close writes the snapshot and ends remote write, which may take its flush
 // deadline.
-func (s *stores) close() error { return s.all.Close() }
+func (s *stores) close() error {
+	defer s.scraping.end()
+	return s.all.Close()
+}
 
 // localStore is the TSDB as the API wants to see it.
 type localStore struct {

@@ -1,0 +1,311 @@
+package scraper
+
+// The targets of one job.
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	commonconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/discovery/targetgroup"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/scrape"
+	"github.com/prometheus/prometheus/storage"
+)
+
+// pool scrapes the targets of one job.
+type pool struct {
+	manager  *Manager
+	metrics  *metrics
+	log      *slog.Logger
+	failures atomic.Pointer[slog.Logger] // nil where nobody wants to know
+	ctx      context.Context             // of all scrapes
+	cancel   context.CancelFunc
+	ending   sync.WaitGroup // targets that have gone
+
+	mu      sync.Mutex // held while targets or configuration change
+	conf    *config.ScrapeConfig
+	client  *http.Client
+	sockets map[string]*http.Client // by path, for targets behind unix sockets
+	closed  bool
+
+	show    sync.Mutex       // held briefly, to read and change what is below
+	loops   map[uint64]*loop // by the target's hash
+	dropped []*scrape.Target // as many as the configuration says
+	gone    int              // all that were dropped
+}
+
+func (m *Manager) newPool(c *config.ScrapeConfig) (*pool, error) {
+	if _, err := config.ToEscapingScheme(c.MetricNameEscapingScheme, c.MetricNameValidationScheme); err != nil {
+		return nil, fmt.Errorf("job %q: %w", c.JobName, err)
+	}
+	client, err := m.newClient(c, "")
+	if err != nil {
+		return nil, err
+	}
+	p := &pool{manager: m, metrics: m.metrics, log: m.log.With("scrape_pool", c.JobName), conf: c, client: client, loops: make(map[uint64]*loop)}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.metrics.targetLimit.WithLabelValues(c.JobName).Set(float64(c.TargetLimit))
+	p.metrics.symbols.WithLabelValues(c.JobName).Set(0) // there is no such table
+	return p, nil
+}
+
+// logFailures tells failures of scrapes to that logger, which may be nil.
+func (p *pool) logFailures(to *slog.Logger) {
+	if to != nil {
+		to = to.With("job_name", p.conf.JobName)
+	}
+	p.failures.Store(to)
+}
+
+func (p *pool) appender() storage.AppenderV2 { return p.manager.store.AppenderV2(p.ctx) }
+
+// clientOf is the client for a target. Connections are shared by host and port, whence
+// each unix socket has one of its own.
+func (p *pool) clientOf(t *scrape.Target) *http.Client {
+	path := t.GetValue(scrape.UnixSocketLabel)
+	if path == "" {
+		return p.client
+	}
+	c, ok := p.sockets[path]
+	if !ok {
+		var err error
+		if c, err = p.manager.newClient(p.conf, path); err != nil { // though the same settings made p.client
+			err = fmt.Errorf("unix socket %s: %w", path, err)
+			c = &http.Client{Transport: refuse{err}}
+		}
+		if p.sockets == nil {
+			p.sockets = make(map[string]*http.Client)
+		}
+		p.sockets[path] = c
+	}
+	return c
+}
+
+// refuse fails all requests.
+type refuse struct{ err error }
+
+// RoundTrip implements http.RoundTripper.
+func (r refuse) RoundTrip(*http.Request) (*http.Response, error) { return nil, r.err }
+
+// sync scrapes the targets of these groups from now on, and no others. It returns when
+// those that are gone are no longer being scraped.
+func (p *pool) sync(groups []*targetgroup.Group) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	begun, name := time.Now(), p.conf.JobName
+	wanted := make(map[uint64]bool, len(p.loops))
+	var (
+		fresh   []*loop
+		dropped []*scrape.Target
+		gone    int
+		sockets = make(map[string]bool)
+		lb      = labels.NewBuilder(labels.EmptyLabels())
+	)
+	p.show.Lock()
+	for _, g := range groups {
+		failures := 0
+		for i, own := range g.Targets {
+			lset, err := scrape.PopulateLabels(lb, p.conf, own, g.Labels)
+			if err != nil {
+				failures++
+				p.log.Error("A target could not be made", "err", fmt.Errorf("instance %d in group %s: %w", i, g, err))
+				continue
+			}
+			t := scrape.NewTarget(lset, p.conf, own, g.Labels)
+			if lset.IsEmpty() {
+				if most := p.conf.KeepDroppedTargets; most == 0 || uint(len(dropped)) < most {
+					dropped = append(dropped, t)
+				}
+				gone++
+				continue
+			}
+			if path := lset.Get(scrape.UnixSocketLabel); path != "" {
+				sockets[path] = true
+			}
+			hash := hashOf(t, lset)
+			wanted[hash] = true
+			if l, ok := p.loops[hash]; ok {
+				l.target.SetScrapeConfig(p.conf, own, g.Labels) // for the labels before relabelling
+				continue
+			}
+			l := newLoop(p, t, hash, newCache(p.manager.hash))
+			p.loops[hash] = l
+			fresh = append(fresh, l)
+		}
+		p.metrics.syncFailed.WithLabelValues(name).Add(float64(failures))
+	}
+	p.dropped, p.gone = dropped, gone
+	var old []*loop
+	for hash, l := range p.loops {
+		if !wanted[hash] {
+			delete(p.loops, hash)
+			old = append(old, l)
+		}
+	}
+	forced := p.overLimit()
+	for _, l := range p.loops {
+		l.force(forced)
+	}
+	p.show.Unlock()
+
+	p.metrics.targets.WithLabelValues(name).Set(float64(len(wanted)))
+	for path, c := range p.sockets {
+		if !sockets[path] {
+			c.CloseIdleConnections()
+			delete(p.sockets, path)
+		}
+	}
+	for _, l := range fresh {
+		l.start()
+	}
+	stop(old)
+	for _, l := range old {
+		p.ending.Go(l.end)
+	}
+	p.metrics.observeSync(name, time.Since(begun))
+}
+
+// stop ends scraping, and waits for what is under way.
+func stop(all []*loop) {
+	for _, l := range all {
+		l.halt()
+	}
+	for _, l := range all {
+		l.wait()
+	}
+}
+
+// overLimit is the error of all targets where there are too many of them.
+func (p *pool) overLimit() error {
+	n, most := len(p.loops), int(p.conf.TargetLimit)
+	if most == 0 || n <= most {
+		return nil
+	}
+	p.metrics.targetLimitExceeded.Inc()
+	return fmt.Errorf("target_limit exceeded (number of targets: %d, limit: %d)", n, most)
+}
+
+// reload takes another configuration over. It returns when no target is being scraped
+// with the old one.
+func (p *pool) reload(c *config.ScrapeConfig) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil
+	}
+	p.metrics.reloads.Inc()
+	begun := time.Now()
+	client, err := p.manager.newClient(c, "")
+	if err == nil {
+		_, err = config.ToEscapingScheme(c.MetricNameEscapingScheme, c.MetricNameValidationScheme)
+	}
+	if err != nil {
+		p.metrics.reloadsFailed.Inc()
+		return err
+	}
+	keep := sameSamples(p.conf, c)
+	old := append(clients(nil, p.sockets), p.client)
+	p.conf, p.client, p.sockets = c, client, nil
+	p.metrics.targetLimit.WithLabelValues(c.JobName).Set(float64(c.TargetLimit))
+
+	p.show.Lock()
+	forced := p.overLimit()
+	var work sync.WaitGroup
+	for hash, was := range p.loops {
+		known := newCache(p.manager.hash)
+		if keep {
+			known = was.cache
+		}
+		l := newLoop(p, was.target, hash, known)
+		l.force(forced)
+		p.loops[hash] = l
+		was.halt()
+		work.Go(func() { // a target that hangs does not hold up the others
+			was.wait()
+			if !keep {
+				p.ending.Go(was.end)
+			}
+			l.start()
+		})
+	}
+	p.show.Unlock()
+	work.Wait()
+	for _, c := range old {
+		c.CloseIdleConnections()
+	}
+	p.metrics.observeReload(time.Duration(c.ScrapeInterval), time.Since(begun))
+	return nil
+}
+
+func clients(all []*http.Client, of map[string]*http.Client) []*http.Client {
+	for _, c := range of {
+		all = append(all, c)
+	}
+	return all
+}
+
+// sameSamples tells whether two configurations make the same series of the same answer.
+func sameSamples(a, b *config.ScrapeConfig) bool {
+	apart := func(c *config.ScrapeConfig) config.ScrapeConfig {
+		z := *c
+		z.ScrapeInterval, z.ScrapeTimeout, z.SampleLimit, z.HTTPClientConfig = 0, 0, 0, commonconfig.HTTPClientConfig{}
+		return z
+	}
+	x, y := apart(a), apart(b)
+	return reflect.DeepEqual(&x, &y)
+}
+
+// close ends all scrapes and waits for those under way. What they know is left as it is:
+// the process ends, or nobody cares for the job.
+func (p *pool) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	p.show.Lock()
+	var all []*loop
+	for _, l := range p.loops {
+		all = append(all, l)
+	}
+	clear(p.loops)
+	p.show.Unlock()
+	stop(all)
+	p.cancel()
+	p.ending.Wait()
+	for _, c := range append(clients(nil, p.sockets), p.client) {
+		c.CloseIdleConnections()
+	}
+	p.metrics.forget(p.conf.JobName)
+}
+
+func (p *pool) active() []*scrape.Target {
+	p.show.Lock()
+	defer p.show.Unlock()
+	all := make([]*scrape.Target, 0, len(p.loops))
+	for _, l := range p.loops {
+		all = append(all, l.target)
+	}
+	return all
+}
+
+func (p *pool) droppedTargets() []*scrape.Target {
+	p.show.Lock()
+	defer p.show.Unlock()
+	return p.dropped
+}
+
+func (p *pool) droppedCount() int {
+	p.show.Lock()
+	defer p.show.Unlock()
+	return p.gone
+}
