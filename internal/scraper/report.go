@@ -83,8 +83,13 @@ func (l *loop) appendReports(app storage.AppenderV2, at int64, last bool, values
 	return nil
 }
 
+// reportLabels are those of the target. As in Prometheus, a label of it with the name that a
+// clash with another would give is not among them: no exported_job where there is job.
 func (l *loop) reportLabels(name string) labels.Labels {
 	b := labels.NewBuilder(labels.FromStrings(model.MetricNameLabel, name))
-	l.target.LabelsRange(func(l labels.Label) { b.Set(l.Name, l.Value) })
+	l.target.LabelsRange(func(l labels.Label) {
+		b.Del(model.ExportedLabelPrefix + l.Name)
+		b.Set(l.Name, l.Value)
+	})
 	return b.Labels()
 }
