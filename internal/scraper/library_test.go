@@ -214,7 +214,8 @@ type recorder struct {
 	mu      sync.Mutex
 	refs    map[string]storage.SeriesRef
 	series  map[storage.SeriesRef]*recorded
-	commits map[string][]string // by instance: what was committed, a commit each
+	commits map[string][]string // by job: what was committed, a commit each
+	late    bool                // a scrape took so long that it may have been given up
 }
 
 type recorded struct {
@@ -275,6 +276,7 @@ func (a *recording) Append(ref storage.SeriesRef, ls labels.Labels, _, t int64, 
 		what = "stale"
 	case strings.Contains(s.labels, `__name__="scrape_duration_seconds"`):
 		what = "duration"
+		r.late = r.late || v > 0.8*interval.Seconds()
 	}
 	bits := math.Float64bits(v)
 	switch {
@@ -376,7 +378,7 @@ func newLibrary(t *testing.T, store storage.AppendableV2, reg prometheus.Registe
 }
 
 // interval of the scrapes. It is not the time that a scrape takes that matters here.
-const interval = 800 * time.Millisecond
+const interval = 600 * time.Millisecond
 
 // jobsOf is the configuration of all cases.
 func jobsOf(t *testing.T) *config.Config {
@@ -421,6 +423,17 @@ func eventually(t *testing.T, what string, done func() bool) {
 }
 
 func TestLikeLibrary(t *testing.T) {
+	// Where a machine is so busy that a scrape is given up, nothing can be said.
+	for range 5 {
+		if likeLibrary(t) {
+			return
+		}
+	}
+	t.Fatal("scrapes of this very process take longer than ", interval)
+}
+
+// likeLibrary returns false where there was a scrape that took too long.
+func likeLibrary(t *testing.T) bool {
 	var subjects []*subject
 	for _, name := range []string{"library", "ours", "ours with exemplars"} {
 		s := &subject{name: name, store: newRecorder(), reg: prometheus.NewRegistry(), sets: make(chan map[string][]*targetgroup.Group, 1)}
@@ -432,15 +445,15 @@ func TestLikeLibrary(t *testing.T) {
 			s.manager, s.run = m, m.Run
 		}
 		server := httptest.NewServer(&player{asked: make(map[string]int)})
-		t.Cleanup(server.Close)
+		defer server.Close()
 		s.address = strings.TrimPrefix(server.URL, "http://")
 		if err := s.manager.ApplyConfig(jobsOf(t)); err != nil {
 			t.Fatal(err)
 		}
 		var work sync.WaitGroup
 		work.Go(func() { s.run(s.sets) })
-		t.Cleanup(work.Wait)
-		t.Cleanup(s.manager.Stop)
+		defer work.Wait()
+		defer s.manager.Stop()
 		s.sets <- s.targets()
 		subjects = append(subjects, s)
 	}
@@ -474,6 +487,14 @@ func TestLikeLibrary(t *testing.T) {
 			})
 		}
 	}
+	for _, s := range subjects {
+		s.store.mu.Lock()
+		late := s.store.late
+		s.store.mu.Unlock()
+		if late {
+			return false
+		}
+	}
 	for _, c := range answersCases {
 		t.Run(c.name, func(t *testing.T) {
 			for i, ours := range subjects[1:] {
@@ -501,6 +522,7 @@ func TestLikeLibrary(t *testing.T) {
 	if !slices.Equal(want, got) {
 		t.Errorf("counters:\n--- library\n%s\n--- ours\n%s", strings.Join(want, "\n"), strings.Join(got, "\n"))
 	}
+	return true
 }
 
 // counters are the metrics of a manager; values are those of counters that do not depend
