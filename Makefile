@@ -10,7 +10,7 @@ DATA     ?= data
 FIXED    := ^(\# (HELP|TYPE) )?(node_(memory|netstat|entropy|wifi_station_(receive|transmit)_bits)_|cadvisor_version_info|container_cpu_load)
 
 .DEFAULT_GOAL := all
-.PHONY: all build run test control-plane cluster manifests check bench bench-peers bench-proxy bench-containers bench-state bench-collector bench-suite golden e2e prometheus image web clean
+.PHONY: all build run test control-plane cluster manifests check bench bench-peers bench-proxy bench-containers bench-state bench-collector bench-suite golden e2e prometheus thanos image web clean
 
 all: check test
 
@@ -92,6 +92,8 @@ golden: ## refresh every expected output, then read the diff
 # The collector beside Prometheus: WATCHPOST_PROMETHEUS=$PWD/bin/prometheus after `make prometheus`; killed more often: WATCHPOST_KILLS=20;
 # with a real Alertmanager where one is installed (Debian: prometheus-alertmanager), or WATCHPOST_ALERTMANAGER=binary.
 # Longer, for state-agent and cadvisor-proxy: WATCHPOST_CHURN=10m, for cadvisor-proxy WATCHPOST_PROMTOOL=110; for state-agent WATCHPOST_CUT=1m WATCHPOST_UPDATES=1000000, and WATCHPOST_KSM=kube-state-metrics to compare with.
+# Forwarding to real receivers: Debian's victoria-metrics where it is installed (or WATCHPOST_VICTORIAMETRICS=binary), and WATCHPOST_THANOS=$PWD/bin/thanos after
+# `make thanos`; with the receiver down for longer than two seconds: WATCHPOST_OUTAGE=3m.
 # WATCHPOST_BLACKBOX=blackbox_exporter, WATCHPOST_PUSHGATEWAY=pushgateway: the programs (0.28, 1.11) that probes and pushes are compared with.
 # Larger, for the page: WATCHPOST_FLEET=1 (500 nodes, 20,000 pods, some minutes); E2E_SCREENSHOTS=DIR keeps what the browser saw.
 e2e: build ## the real programs, started and asked
@@ -100,6 +102,10 @@ e2e: build ## the real programs, started and asked
 prometheus: ## Prometheus and promtool into bin/, for the tests that compare with them
 	@mkdir -p bin
 	cd bench/peers/prometheus && go build -o ../../../bin/ github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus/cmd/promtool
+
+thanos: ## Thanos into bin/, which the tests forward to: a quarter of an hour the first time
+	@mkdir -p bin
+	cd bench/peers/thanos && CGO_ENABLED=0 go build -trimpath -tags slicelabels -ldflags '-s -w' -o ../../../bin/ github.com/thanos-io/thanos/cmd/thanos
 
 image: $(WEB) ## images of all programs for amd64 and arm64 into bin/images, without docker: docs/container-images.md
 	go run -C deploy/image . --version='$(VERSION)' $(IMAGE)

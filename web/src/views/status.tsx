@@ -48,10 +48,27 @@ export function Status({ params }: { params: URLSearchParams }) {
         <span class="grow" />
         <Renew onClick={renew} />
       </div>
+      <Notices now={now} />
       {tab === "" && <Program now={now} />}
       {tab === "config" && <Config now={now} />}
       {tab === "flags" && <Flags now={now} />}
       {tab === "storage" && <Storage now={now} />}
+    </>
+  );
+}
+
+// What the program wants people to know: a full disk, a configuration that was not taken over, an endpoint that stores nothing.
+function Notices({ now }: { now: number }) {
+  const load = useLoad<{ text: string; date: string; active: boolean }[] | null>("notices", String(now), (signal) => api.v1("notifications", {}, signal));
+  return (
+    <>
+      {(load.data ?? [])
+        .filter((n) => n.active)
+        .map((n) => (
+          <p class="failure" role="alert" key={n.text}>
+            {n.text} Since {moment(Date.parse(n.date))}.
+          </p>
+        ))}
     </>
   );
 }
