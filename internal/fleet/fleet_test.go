@@ -371,6 +371,49 @@ func TestViews(t *testing.T) {
 	})
 }
 
+// A list of the past is that of then, kept like the present one, and a few are.
+func TestAnotherTime(t *testing.T) {
+	p := &partly{Source: open(t, small), fail: func(string) error { return nil }}
+	s := &site{t, fleet.New(p).Handler()}
+	seconds := func(back time.Duration) string { return fmt.Sprint(time.Now().Add(-back).Unix()) }
+	// The node that has been silent for ten minutes was well twenty minutes ago; the pods that are well begin later.
+	then := seconds(20 * time.Minute)
+	a := read[nodes](s, "/nodes", "at", then)
+	if a.Total != small.Nodes || a.States["down"] != 1 || a.Rows[0].Name != testfleet.NodeName(13) || a.Rows[0].CPU == nil || a.Cost.Queries == 0 {
+		t.Errorf("then: %d nodes, %v, first %+v", a.Total, a.States, a.Rows[0])
+	}
+	if strings.Contains(strings.Join(a.Rows[0].Why, " "), "silent:") {
+		t.Errorf("it was not silent then: %v", a.Rows[0].Why)
+	}
+	if l := read[pods](s, "/pods", "at", then); l.Total == 0 || l.Total == small.Pods || l.Rows[0].State != "sick" {
+		t.Errorf("then: %d pods", l.Total)
+	}
+	if l := read[pods](s, "/pods"); l.Total != small.Pods {
+		t.Errorf("now: %d pods", l.Total)
+	}
+	once := p.asked.Load()
+	if a := read[nodes](s, "/nodes", "at", then, "sort", "cpu", "desc", "1"); a.Cost.Queries != 0 || p.asked.Load() != once {
+		t.Errorf("the second look at the same moment asked %d queries", a.Cost.Queries)
+	}
+	for _, back := range []time.Duration{21 * time.Minute, 22 * time.Minute} {
+		if a := read[nodes](s, "/nodes", "at", seconds(back)); a.Cost.Queries == 0 {
+			t.Errorf("%s ago asked nothing", back)
+		}
+	}
+	if a := read[nodes](s, "/nodes", "at", then); a.Cost.Queries == 0 {
+		t.Error("more moments are held than may be")
+	}
+	day := time.Now().Add(-24 * time.Hour).UTC().Format(time.RFC3339)
+	if a := read[nodes](s, "/nodes", "at", day); a.Total != 0 || a.Pods != 0 {
+		t.Errorf("a day ago: %d nodes", a.Total)
+	}
+	for _, evil := range []string{"yesterday", "-1", "NaN", "1e30"} {
+		if status, body := s.get("/pods", "at", evil); status != http.StatusBadRequest || !strings.Contains(string(body), "at=") {
+			t.Errorf("at=%s: %d %s", evil, status, body)
+		}
+	}
+}
+
 // partly is a source of which some questions fail, that counts them, or that waits.
 type partly struct {
 	fleet.Source

@@ -16,8 +16,9 @@ import (
 	"watchpost/internal/pageapi"
 )
 
-// maxCounted bounds the series of one metric that are looked at one by one.
-const maxCounted = 500_000
+// maxCounted bounds the series of one metric that are looked at one by one, so that it
+// takes a fraction of a second.
+const maxCounted = 200_000
 
 // tops is how many rows each of the lists has.
 const tops = 25
@@ -86,6 +87,27 @@ type labelRow struct {
 // valuesShown is how many values of each label are told.
 const valuesShown = 5
 
+// valueCounts counts the values of one label. Series beside each other mostly have the
+// same ones.
+type valueCounts struct {
+	label string
+	of    map[string]*uint64
+	value string // the last one
+	n     *uint64
+}
+
+func (c *valueCounts) add(value string) {
+	if c.n == nil || c.value != value {
+		n := c.of[value]
+		if n == nil {
+			n = new(uint64)
+			c.of[value] = n
+		}
+		c.value, c.n = value, n
+	}
+	*c.n++
+}
+
 // metricCardinality tells which labels tell the series of one metric apart.
 func (e *Engine) metricCardinality(r *http.Request) (c metricCardinality, err error) {
 	began := time.Now()
@@ -103,7 +125,8 @@ func (e *Engine) metricCardinality(r *http.Request) (c metricCardinality, err er
 		if err != nil {
 			return err
 		}
-		counts := make(map[string]map[string]uint64)
+		counts := make(map[string]*valueCounts)
+		var before []*valueCounts // of the series before: the next has mostly the same labels
 		var b labels.ScratchBuilder
 		for postings.Next() {
 			if c.Series == maxCounted {
@@ -117,24 +140,32 @@ func (e *Engine) metricCardinality(r *http.Request) (c metricCardinality, err er
 				continue // it has gone in the meantime
 			}
 			c.Series++
+			i := 0
 			b.Labels().Range(func(l labels.Label) {
 				if l.Name == model.MetricNameLabel {
 					return
 				}
-				if counts[l.Name] == nil {
-					counts[l.Name] = make(map[string]uint64)
+				if i == len(before) {
+					before = append(before, nil)
 				}
-				counts[l.Name][l.Value]++
+				if before[i] == nil || before[i].label != l.Name {
+					if counts[l.Name] == nil {
+						counts[l.Name] = &valueCounts{label: l.Name, of: make(map[string]*uint64)}
+					}
+					before[i] = counts[l.Name]
+				}
+				before[i].add(l.Value)
+				i++
 			})
 		}
 		c.Labels = make([]labelRow, 0, len(counts))
 		for name, values := range counts {
-			row := labelRow{Name: name, Values: len(values)}
-			for v, n := range values {
-				row.Top = append(row.Top, statRow{v, n})
+			row := labelRow{Name: name, Values: len(values.of)}
+			top := make([]statRow, 0, len(values.of))
+			for v, n := range values.of {
+				top = append(top, statRow{v, *n})
 			}
-			slices.SortFunc(row.Top, func(a, b statRow) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name)) })
-			row.Top = slices.Clone(row.Top[:min(valuesShown, len(row.Top))])
+			row.Top = slices.Clone(pageapi.Cut(pageapi.Window{Limit: valuesShown}, top, func(a, b statRow) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name)) }))
 			c.Labels = append(c.Labels, row)
 		}
 		slices.SortFunc(c.Labels, func(a, b labelRow) int { return cmp.Or(cmp.Compare(b.Values, a.Values), cmp.Compare(a.Name, b.Name)) })

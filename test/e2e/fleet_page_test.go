@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -379,8 +380,8 @@ func TestPageOfAFleet(t *testing.T) {
 	})
 }
 
-// With a web configuration that asks for a password, nothing of the page is served without it: no view, no script, no
-// list, no answer of a target.
+// With a web configuration that asks for a password, nothing is served without it: no view, no script, no list, no answer
+// of a target, no word of health, whatever is switched on and however it is asked.
 func TestPageAuth(t *testing.T) {
 	hash, err := bcrypt.GenerateFromPassword([]byte("lamp"), bcrypt.MinCost)
 	if err != nil {
@@ -390,56 +391,88 @@ func TestPageAuth(t *testing.T) {
 	if err := os.WriteFile(file, fmt.Appendf(nil, "basic_auth_users: {keeper: %q}\n", hash), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c := newCollector(t, "--web.config.file="+file)
+	c := newCollector(t, "--web.config.file="+file, "--web.enable-lifecycle", "--web.enable-admin-api", "--web.enable-remote-write-receiver",
+		"--web.enable-otlp-receiver", "--probe", "--push")
 	c.args = append(c.args, "--config.file="+c.configFile(""))
 	c.run()
-	ask := func(path string, authorized bool) (int, string) {
-		r, err := http.NewRequest(http.MethodGet, "http://"+c.web+path, http.NoBody)
+	ask := func(method, path, user, password string) (int, string, http.Header) {
+		r, err := http.NewRequest(method, "http://"+c.web+path, http.NoBody)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if authorized {
-			r.SetBasicAuth("keeper", "lamp")
+		if user != "" {
+			r.SetBasicAuth(user, password)
 		}
 		answer, err := http.DefaultClient.Do(r)
 		if err != nil {
-			return 0, err.Error()
+			return 0, err.Error(), nil
 		}
 		defer answer.Body.Close()
 		body, _ := io.ReadAll(answer.Body)
-		return answer.StatusCode, string(body)
+		return answer.StatusCode, string(body), answer.Header
 	}
 	c.until("ready", func() error {
-		if status, body := ask("/-/ready", true); status != http.StatusOK {
+		if status, body, _ := ask(http.MethodGet, "/-/ready", "keeper", "lamp"); status != http.StatusOK {
 			return fmt.Errorf("%d %s", status, body)
 		}
 		return nil
 	})
-	_, page := ask("/", true)
-	_, script, _ := strings.Cut(page, `<script src="`)
-	script, _, _ = strings.Cut(script, `"`)
-	_, editor, _ := strings.Cut(page, `name="editor" content="`)
-	editor, _, _ = strings.Cut(editor, `"`)
-	for _, path := range []string{
+	// What is there with the password, so that this is no list of paths that do not exist.
+	there := []string{
 		"/", "/fleet", "/node", "/pods", "/pod", "/apps", "/app", "/targets", "/target", "/alerts", "/query", "/cardinality", "/status",
-		"/" + script, "/" + editor, "/favicon.svg",
 		"/api/page/nodes", "/api/page/pods", "/api/page/apps", "/api/page/search?q=a", "/api/page/targets", "/api/page/targets/pools", "/api/page/cardinality",
-		"/api/page/targets/raw?pool=collector&url=" + url.QueryEscape("http://"+c.web+"/metrics"),
-		"/api/v1/query?query=up", "/api/v1/rules", "/metrics",
-	} {
-		if status, body := ask(path, false); status != http.StatusUnauthorized || strings.Contains(body, "<script") || strings.Contains(body, "success") {
-			t.Errorf("%s without a password: %d %.60s", path, status, body)
+		"/api/page/cardinality/metric?name=up", "/api/v1/query?query=up", "/api/v1/query_range?query=up&start=0&end=1&step=1", "/api/v1/labels", "/api/v1/label/job/values",
+		"/api/v1/series?match[]=up", "/api/v1/metadata", "/api/v1/rules", "/api/v1/alerts", "/api/v1/targets", "/api/v1/scrape_pools",
+		"/api/v1/status/config", "/api/v1/status/flags", "/api/v1/status/buildinfo", "/api/v1/status/runtimeinfo", "/api/v1/status/tsdb", "/api/v1/status/walreplay",
+		"/federate?match[]=up", "/metrics", "/-/healthy", "/-/ready", "/healthz", "/livez", "/readyz", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/heap",
+		"/probe?target=127.0.0.1:1&module=tcp_connect", "/push/metrics", "/push/-/healthy", "/push/api/v1/status",
+	}
+	// Every file of the page.
+	const dist = "../../internal/webui/dist"
+	assets := 0
+	if err := filepath.WalkDir(dist, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && !strings.HasPrefix(d.Name(), ".") && d.Name() != "index.html" {
+			there = append(there, strings.TrimPrefix(filepath.ToSlash(path), dist))
+			assets++
 		}
-		// The target is this collector, which refuses a scrape without a password: that is told, and no password of the reader is passed on.
-		want := http.StatusOK
-		if strings.Contains(path, "/raw") {
-			want = http.StatusBadGateway
-		}
+		return err
+	}); err != nil || assets < 4 { // script, style, editor, icon
+		t.Fatalf("%d files of the page (%v); run `make web`", assets, err)
+	}
+	for _, path := range there {
 		c.until(path+" with the password", func() error {
-			if status, body := ask(path, true); status != want {
-				return fmt.Errorf("%d, want %d: %.80s", status, want, body)
+			if status, body, _ := ask(http.MethodGet, path, "keeper", "lamp"); status != http.StatusOK {
+				return fmt.Errorf("%d: %.80s", status, body)
 			}
 			return nil
 		})
+	}
+	// The target is this collector, which refuses a scrape without a password: that is told, and no password of the reader
+	// is passed on.
+	raw := "/api/page/targets/raw?pool=collector&url=" + url.QueryEscape("http://"+c.web+"/metrics")
+	c.until("the refusal of a target", func() error {
+		if status, body, _ := ask(http.MethodGet, raw, "keeper", "lamp"); status != http.StatusBadGateway {
+			return fmt.Errorf("%d: %.80s", status, body)
+		}
+		return nil
+	})
+	// What changes something, or is not there at all, is not told apart either. None of it may run with the password here.
+	others := []string{raw, "/-/reload", "/-/quit", "/api/v1/write", "/api/v1/read", "/api/v1/otlp/v1/metrics", "/api/v1/admin/tsdb/snapshot",
+		"/api/v1/admin/tsdb/delete_series?match[]=up", "/api/v1/admin/tsdb/clean_tombstones", "/metrics/job/some", "/push/metrics/job/some", "/nothing", "/api/v1/nothing", "/assets/", "//metrics", "/./metrics"}
+	for _, path := range append(there, others...) {
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions} {
+			for _, who := range [][2]string{{}, {"keeper", ""}, {"keeper", "lamps"}, {"nobody", "lamp"}} {
+				if who != [2]string{} && method != http.MethodGet {
+					continue
+				}
+				status, body, header := ask(method, path, who[0], who[1])
+				if status != http.StatusUnauthorized || method != http.MethodHead && body != "Unauthorized\n" || header.Get("WWW-Authenticate") != "Basic" {
+					t.Errorf("%s %s as %q: %d %v %.60q", method, path, who, status, header, body)
+				}
+			}
+		}
+	}
+	if status, _, _ := ask(http.MethodGet, "/-/healthy", "keeper", "lamp"); status != http.StatusOK {
+		t.Errorf("after all that: %d", status)
 	}
 }

@@ -61,7 +61,7 @@ export function App({ version }: { version: string }) {
         Skip to the content
       </a>
       <header class="top">
-        <a class="brand" href={href("fleet")} aria-label="Watchpost">
+        <a class="brand" href={href("fleet", { time: null })} aria-label="Watchpost">
           <svg viewBox="0 0 20 20" aria-hidden="true">
             <path d="M6 18 7.4 9h5.2L14 18M4.5 18h11M7 9V6.5h6V9M6.5 6.5 10 3.5l3.5 3M8.6 13.5h2.8" />
           </svg>
@@ -69,7 +69,7 @@ export function App({ version }: { version: string }) {
         </a>
         <nav aria-label="Views">
           {views.filter((v) => !v.under).map((v) => (
-            <a key={v.view} href={v.view === top ? href(v.view) : last(v.view)} aria-current={v.view === view ? "page" : v.view === top ? "true" : undefined}>
+            <a key={v.view} href={v.view === top ? href(v.view, { time: null }) : last(v.view)} aria-current={v.view === view ? "page" : v.view === top ? "true" : undefined}>
               {v.name}
             </a>
           ))}

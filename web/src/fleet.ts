@@ -4,6 +4,8 @@ import { href } from "./router";
 
 export interface Cost {
   queries: number;
+  /** Read for those queries. */
+  samples: number;
   seconds: number;
   /** Seconds since the storage was asked. */
   age: number;

@@ -6,6 +6,7 @@ import { useRef } from "preact/hooks";
 import type { Cost } from "./fleet";
 import type { Load } from "./load";
 import { change, go } from "./router";
+import { parseTime } from "./time";
 import { absent, format } from "./units";
 import { Choice, Failure, Waiting } from "./widgets";
 
@@ -48,6 +49,7 @@ export function listParams(params: URLSearchParams): Record<string, string | num
     desc: params.get("desc"),
     offset: page * pageSize,
     limit: pageSize,
+    at: parseTime(params.get("time")),
   };
 }
 
@@ -167,7 +169,8 @@ export function Foot({ cost }: { cost: Cost }) {
         </p>
       ))}
       <p class="note cost" data-queries={cost.queries} data-ms={(cost.seconds * 1000).toFixed(1)}>
-        {cost.queries === 1 ? "1 query" : `${cost.queries} queries`}, {format("seconds", cost.seconds)}
+        {cost.queries === 0 ? "no query" : cost.queries === 1 ? "1 query" : `${cost.queries} queries`}
+        {cost.samples > 0 && `, ${format("number", cost.samples)} samples`}, {format("seconds", cost.seconds)}
         {cost.age >= 1 && `, ${Math.round(cost.age)} s old`}
       </p>
     </>

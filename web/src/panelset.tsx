@@ -3,12 +3,12 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "./connection";
-import { RangeChoice, timeOf, useRefresh, zoom } from "./controls";
+import { At, RangeChoice, timeOf, useRefresh, zoom } from "./controls";
 import { useLoad, useNow } from "./load";
 import { Panel } from "./panel";
 import type { Panel as Definition } from "./panels";
 import { change, type View } from "./router";
-import { alignedSpan, chooseStep, clock, day, duration, rateWindow, scrapeInterval } from "./time";
+import { alignedSpan, chooseStep, duration, rateWindow, scrapeInterval } from "./time";
 import { Renew } from "./widgets";
 
 /** Taken while the scrape interval is not known. */
@@ -29,18 +29,12 @@ export function useTime(view: View, params: URLSearchParams): [time: Time, contr
   const [now, renew] = useNow(time === null ? refresh : 0);
   const controls = (
     <>
-      {time !== null && (
-        <button type="button" class="live" onClick={() => change({ time: null, range: null })}>
-          until {day(time)} {clock(time)} · back to now
-        </button>
-      )}
       <RangeChoice value={range} onChange={(r) => change({ range: r })} />
-      {time === null && (
-        <span class="together">
-          {control}
-          <Renew onClick={renew} />
-        </span>
-      )}
+      <span class="together">
+        <At time={time} />
+        {time === null && control}
+        {time === null && <Renew onClick={renew} />}
+      </span>
     </>
   );
   return [{ range, seconds, time, end: time ?? now }, controls];

@@ -6,6 +6,7 @@ import { api } from "./connection";
 import { useLoad } from "./load";
 import { selector, type Histogram, type Labels, type Series } from "./series";
 import { clock, day } from "./time";
+import { format } from "./units";
 import { Failure, Remarks, Waiting } from "./widgets";
 
 /** Series asked for, and drawn at first and with each "more". */
@@ -30,9 +31,11 @@ interface Props {
 }
 
 export function QueryTable({ expr, end, time }: Props) {
-  const load = useLoad<Answer<Value>>(`table ${expr}`, `${end} ${time}`, (signal) =>
-    api.query(expr, end, signal, limit),
-  );
+  const load = useLoad<Answer<Value> & { took: number }>(`table ${expr}`, `${end} ${time}`, async (signal) => {
+    const began = performance.now();
+    const answer = await api.query(expr, end, signal, limit);
+    return { ...answer, took: (performance.now() - began) / 1000 };
+  });
   const { data, error, loading } = load;
   return (
     <div class={loading ? "loading" : ""} aria-busy={loading}>
@@ -40,6 +43,7 @@ export function QueryTable({ expr, end, time }: Props) {
       <Waiting load={load} text="Evaluating …" />
       {data && <Remarks answer={data} />}
       {data && <Result value={data.data} key={expr} />}
+      {data && <p class="note cost">1 query, {format("seconds", data.took)}</p>}
     </div>
   );
 }

@@ -27,13 +27,19 @@ const place = new Store<Place>(read());
 addEventListener("popstate", () => place.set(read()));
 
 /** last is the address at which a view was left, or its plain one. */
-export const last = (view: View): string => left.get(view) ?? href(view);
+export const last = (view: View): string => left.get(view) ?? href(view, { time: null });
 
 export const usePlace = (): Place => useStore(place);
+
+/** The views of the fleet: from one that shows a moment of the past the way leads to others at that moment. */
+const timed: ReadonlySet<View | null> = new Set<View>(["fleet", "node", "pods", "pod", "apps", "app"]);
 
 /** href is the address of a view with these parameters; null and empty ones are left out. */
 export function href(view: View, params: Record<string, string | null | undefined> = {}): string {
   const q = new URLSearchParams();
+  const { view: from, params: present } = place.get();
+  const time = timed.has(view) && timed.has(from) && !("time" in params) ? present.get("time") : null;
+  if (time) q.set("time", time);
   for (const [k, v] of Object.entries(params)) if (v) q.set(k, v);
   const text = q.toString();
   return base + view + (text ? `?${text}` : "");

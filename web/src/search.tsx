@@ -4,7 +4,8 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { api } from "./connection";
 import { hitHref, type Cost, type Hit } from "./fleet";
 import { useLoad } from "./load";
-import { go, href } from "./router";
+import { go, href, usePlace } from "./router";
+import { parseTime } from "./time";
 
 const whats = { node: "Node", pod: "Pod", app: "Application" };
 
@@ -12,13 +13,14 @@ const whats = { node: "Node", pod: "Pod", app: "Application" };
 const patienceMs = 120;
 
 export function Search() {
+  const time = usePlace().params.get("time");
   const [text, setText] = useState("");
   const [asked, ask] = useState("");
   const [open, setOpen] = useState(false);
   const [at, setAt] = useState(0);
   const box = useRef<HTMLInputElement>(null);
-  const { data, error, loading } = useLoad<{ total: number; hits: Hit[]; cost: Cost }>("search", asked || null, (signal) =>
-    api.page("search", { q: asked }, signal),
+  const { data, error, loading } = useLoad<{ total: number; hits: Hit[]; cost: Cost }>("search", asked ? JSON.stringify([asked, time]) : null, (signal) =>
+    api.page("search", { q: asked, at: parseTime(time) }, signal),
   );
   const hits = asked && data ? data.hits : [];
 

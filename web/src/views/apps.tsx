@@ -1,16 +1,16 @@
 // Applications: what pods belong to; and one of them, with all its pods.
 
 import { api } from "../connection";
-import { useRefresh } from "../controls";
-import { appHref,  type App as AppRow, type AppDetails, type List as Answer } from "../fleet";
+import { useMoment } from "../controls";
+import { appHref, type App as AppRow, type AppDetails, type List as Answer } from "../fleet";
 import { Filter, Foot, List, listParams, States, sum, type Column } from "../list";
-import { useLoad, useNow } from "../load";
+import { useLoad } from "../load";
 import { Use } from "../meter";
 import { PanelSet, useTime } from "../panelset";
 import { appPanels } from "../panels";
 import { PodList, podStates, State } from "../podlist";
 import { appSelector } from "../selectors";
-import { Failure, Renew, Waiting } from "../widgets";
+import { Failure, Waiting } from "../widgets";
 
 const columns: Column<AppRow>[] = [
   {
@@ -34,10 +34,9 @@ const columns: Column<AppRow>[] = [
 ];
 
 export function Apps({ params }: { params: URLSearchParams }) {
-  const [refresh, control] = useRefresh("apps", "15");
-  const [now, renew] = useNow(refresh);
+  const [end, controls] = useMoment("apps", params);
   const asked = listParams(params);
-  const load = useLoad<Answer<AppRow>>("apps", JSON.stringify([asked, now]), (signal) => api.page("apps", asked, signal));
+  const load = useLoad<Answer<AppRow>>("apps", JSON.stringify([asked, end]), (signal) => api.page("apps", asked, signal));
   const { data } = load;
   return (
     <>
@@ -46,10 +45,7 @@ export function Apps({ params }: { params: URLSearchParams }) {
         <States params={params} counts={data?.states} all={sum(data?.states)} states={podStates.slice(0, 3)} />
         <Filter params={params} label="Filter by name, namespace, kind, trouble" />
         <span class="grow" />
-        <span class="together">
-          {control}
-          <Renew onClick={renew} />
-        </span>
+        {controls}
       </div>
       <List
         name="apps"

@@ -1,6 +1,8 @@
 // Cardinality: what the series in memory cost, by job, metric and label; and which label makes a metric large.
 
 import { api } from "../connection";
+import type { Cost } from "../fleet";
+import { Foot } from "../list";
 import { useLoad, useNow } from "../load";
 import { change, href } from "../router";
 import { quote } from "../series";
@@ -20,6 +22,7 @@ interface Answer {
   labels: Stat[];
   memory: Stat[];
   biggest: Stat[];
+  cost: Cost;
 }
 
 interface Metric {
@@ -93,6 +96,7 @@ export function Cardinality({ params }: { params: URLSearchParams }) {
           />
         </div>
       )}
+      {data && <Foot cost={data.cost} />}
     </>
   );
 }

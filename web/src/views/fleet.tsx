@@ -1,15 +1,15 @@
 // Fleet: every node with its state and its numbers of now. Where there is but one node, this is the view of that node.
 
 import { api } from "../connection";
-import { useRefresh } from "../controls";
+import { useMoment } from "../controls";
 import { nodeHref, type Node, type Nodes } from "../fleet";
 import { Filter, List, listParams, States, sum, type Column } from "../list";
-import { useLoad, useNow } from "../load";
+import { useLoad } from "../load";
 import { Share } from "../meter";
 import { State } from "../podlist";
 import { href } from "../router";
 import { absent, format } from "../units";
-import { Failure, Renew, Waiting } from "../widgets";
+import { Failure, Waiting } from "../widgets";
 import { NodeView } from "./node";
 
 export const nodeStates = [
@@ -72,10 +72,9 @@ const columns: Column<Node>[] = [
 ];
 
 export function Fleet({ params }: { params: URLSearchParams }) {
-  const [refresh, control] = useRefresh("fleet", "15");
-  const [now, renew] = useNow(refresh);
+  const [end, controls] = useMoment("fleet", params);
   const asked = listParams(params);
-  const load = useLoad<Nodes>("nodes", JSON.stringify([asked, now]), (signal) => api.page("nodes", asked, signal));
+  const load = useLoad<Nodes>("nodes", JSON.stringify([asked, end]), (signal) => api.page("nodes", asked, signal));
   const { data, error } = load;
   const only = data?.all === 1 && data.total === 1 ? data.rows[0] : undefined;
   if (only) return <NodeView params={params} which={{ cluster: only.cluster ?? null, job: only.job ?? null, instance: only.instance ?? null, node: only.instance ? null : only.name }} />;
@@ -102,10 +101,7 @@ export function Fleet({ params }: { params: URLSearchParams }) {
           </a>
         )}
         <span class="grow" />
-        <span class="together">
-          {control}
-          <Renew onClick={renew} />
-        </span>
+        {controls}
       </div>
       <List
         name="nodes"

@@ -1,7 +1,7 @@
 // Node: one host, its numbers of now and its charts, its pods, its disks and interfaces.
 
 import { api } from "../connection";
-import {  type Device, type Disk, type Interface, type Node as NodeRow, type NodeDetails, type Pods } from "../fleet";
+import { type Device, type Disk, type Interface, type Node as NodeRow, type NodeDetails, type Pods } from "../fleet";
 import { HeadRow } from "../head";
 import { Foot, listParams } from "../list";
 import { useLoad } from "../load";
@@ -25,7 +25,7 @@ export function Node({ params }: { params: URLSearchParams }) {
 export function NodeView({ params, which }: { params: URLSearchParams; which: Which }) {
   const [time, controls] = useTime("node", params);
   const subject = JSON.stringify(which);
-  const load = useLoad<NodeDetails>(subject, String(time.end), (signal) => api.page("node", which, signal));
+  const load = useLoad<NodeDetails>(subject, String(time.end), (signal) => api.page("node", { ...which, at: time.time }, signal));
   const { data, error } = load;
   const node = data?.node;
   const asked = { ...listParams(params), node: node?.kube || null, cluster: node?.cluster ?? null };

@@ -2,7 +2,7 @@
 // owners, its node, and what it says of itself.
 
 import { api } from "../connection";
-import { appHref, nodeHref,  type Container, type PodDetails } from "../fleet";
+import { appHref, nodeHref, type Container, type PodDetails } from "../fleet";
 import { Foot } from "../list";
 import { useLoad } from "../load";
 import { Use } from "../meter";
@@ -21,7 +21,7 @@ export function Pod({ params }: { params: URLSearchParams }) {
   const [time, controls] = useTime("pod", params);
   const which = { cluster: params.get("cluster"), namespace: params.get("namespace"), pod: params.get("pod") };
   const subject = JSON.stringify(which);
-  const load = useLoad<PodDetails>(subject, String(time.end), (signal) => api.page("pod", which, signal));
+  const load = useLoad<PodDetails>(subject, String(time.end), (signal) => api.page("pod", { ...which, at: time.time }, signal));
   const { data, error } = load;
   return (
     <>

@@ -1,21 +1,19 @@
 // Pods: all of them, or those of a node or a namespace.
 
 import { api } from "../connection";
-import { useRefresh } from "../controls";
+import { useMoment } from "../controls";
 import type { Pods as Answer } from "../fleet";
 import { listParams } from "../list";
-import { useLoad, useNow } from "../load";
+import { useLoad } from "../load";
 import { PodList } from "../podlist";
 import { change } from "../router";
-import { Renew } from "../widgets";
 
 const narrowing = ["cluster", "namespace", "node", "kind", "app"] as const;
 
 export function Pods({ params }: { params: URLSearchParams }) {
-  const [refresh, control] = useRefresh("pods", "15");
-  const [now, renew] = useNow(refresh);
+  const [end, controls] = useMoment("pods", params);
   const asked = { ...listParams(params), ...Object.fromEntries(narrowing.map((n) => [n, params.get(n)])) };
-  const load = useLoad<Answer>("pods", JSON.stringify([asked, now]), (signal) => api.page("pods", asked, signal));
+  const load = useLoad<Answer>("pods", JSON.stringify([asked, end]), (signal) => api.page("pods", asked, signal));
   const chosen = narrowing.filter((n) => params.get(n));
   return (
     <PodList
@@ -32,12 +30,7 @@ export function Pods({ params }: { params: URLSearchParams }) {
           ))}
         </>
       }
-      extra={
-        <span class="together">
-          {control}
-          <Renew onClick={renew} />
-        </span>
-      }
+      extra={controls}
     />
   );
 }

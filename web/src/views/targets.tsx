@@ -3,6 +3,7 @@
 import { useEffect } from "preact/hooks";
 import { api } from "../connection";
 import { useRefresh } from "../controls";
+import type { Cost } from "../fleet";
 import { Filter, List, listParams, States, sum, type Column } from "../list";
 import { useLoad, useNow } from "../load";
 import { change, href } from "../router";
@@ -28,6 +29,7 @@ export interface TargetList {
   states: Record<string, number>;
   total: number;
   rows: TargetRow[];
+  cost: Cost;
   forgotten?: number;
 }
 
