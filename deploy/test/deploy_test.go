@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +19,8 @@ import (
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
+	"helm.sh/helm/v4/pkg/chart/v2/lint"
+	"helm.sh/helm/v4/pkg/chart/v2/lint/support"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/engine"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -143,7 +146,7 @@ func chart(t *testing.T, values string) []*unstructured.Unstructured {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rendered, err := engine.Engine{Strict: true}.Render(c, all)
+	rendered, err := engine.Engine{Strict: true}.RenderWithContext(t.Context(), c, all)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,6 +236,35 @@ nodeAgent: {args: [--collector.processes]}, collector: {storage: {class: fast, s
 	} {
 		if got := strings.Count(text, part); got != n {
 			t.Errorf("%q is there %d times, not %d", part, got, n)
+		}
+	}
+}
+
+// A value that does not exist, or is of another kind, is told of.
+func TestChartRefuses(t *testing.T) {
+	c, err := loader.Load("../helm/watchpost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, wrong := range []string{
+		"collector: {nodeport: 30900}", "nodeAgnt: {}", "collector: {shards: 0}", "stateAgent: {secrets: sometimes}", "collector: {remoteWrite: [{uri: x}]}",
+		"image: {pullPolicy: Often}", "nodeAgent: {port: 70000}", "nodeAgent: {args: [collector.processes]}",
+	} {
+		given := map[string]any{}
+		if err := yaml.UnmarshalStrict([]byte(wrong), &given); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := util.ToRenderValues(c, given, common.ReleaseOptions{}, nil); err == nil {
+			t.Errorf("%s is taken", wrong)
+		}
+	}
+	// Every value of the file is in the schema.
+	if _, err := util.ToRenderValues(c, map[string]any{}, common.ReleaseOptions{}, nil); err != nil {
+		t.Error(err)
+	}
+	for _, finding := range lint.RunAll("../helm/watchpost", map[string]any{}, "default").Messages {
+		if finding.Severity > support.InfoSev {
+			t.Error(finding)
 		}
 	}
 }
@@ -416,4 +448,67 @@ func into[T any](t *testing.T, o *unstructured.Unstructured) T {
 		t.Fatal(fmt.Errorf("%s: %w", id(o), err))
 	}
 	return typed
+}
+
+// The kustomizations in the documents can be built, and what comes out fits the types.
+func TestDocuments(t *testing.T) {
+	deploy, err := filepath.Abs("..")
+	if err == nil {
+		deploy, err = filepath.EvalSymlinks(deploy)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := known(t)
+	strict := jsonserializer.NewSerializerWithOptions(jsonserializer.DefaultMetaFactory, s, s, jsonserializer.SerializerOptions{Strict: true})
+	blocks := 0
+	for _, file := range []string{"../../docs/deploy.md", "../../docs/migrate.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for part := range strings.SplitSeq(string(text), "\n```yaml\n") {
+			block, _, closed := strings.Cut(part, "\n```")
+			if !closed || strings.HasPrefix(part, "#") && !strings.HasPrefix(part, "# kustomization.yaml") {
+				continue
+			}
+			if !strings.Contains(block, "resources:") && !strings.Contains(block, "patches:") && !strings.Contains(block, "configMapGenerator:") {
+				continue
+			}
+			blocks++
+			dir, err := filepath.EvalSymlinks(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			rel, err := filepath.Rel(dir, deploy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(block, "resources:") {
+				block = "resources: [../watchpost/deploy]\n" + block
+			}
+			for name, text := range map[string]string{"kustomization.yaml": strings.ReplaceAll(block, "../watchpost/deploy", rel), "prometheus.yml": "{}\n", "alerting.yml": "{}\n"} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, all := build(t, dir)
+			for _, o := range all {
+				text, err := o.MarshalJSON()
+				if err == nil {
+					_, _, err = strict.Decode(text, nil, nil)
+				}
+				if err != nil {
+					t.Errorf("%s: %s: %v", file, id(o), err)
+				}
+			}
+			_, plain := build(t, "..")
+			if reflect.DeepEqual(all, plain) {
+				t.Errorf("%s: this changes nothing:\n%s", file, block)
+			}
+		}
+	}
+	if blocks != 5 {
+		t.Errorf("%d kustomizations found", blocks)
+	}
 }
