@@ -1,8 +1,8 @@
 // Package promstack is the collector's engine: Prometheus' own configuration,
-// discovery, scraping, storage, query engine, rules, alert delivery and remote
-// storage, wired into one value with a start and an end. It is the only package
-// of the suite that imports github.com/prometheus/prometheus, so an upgrade
-// touches one folder.
+// discovery, storage, query engine, rules, alert delivery and remote
+// storage, wired into one value with a start and an end; the scrapes are those of
+// internal/scraper. The two are the only packages of the suite that import
+// github.com/prometheus/prometheus, so an upgrade touches two folders.
 //
 // Where a default differs from what the Prometheus program sets, the place that
 // sets it says why; docs/design/engine.md has the list.
