@@ -258,6 +258,12 @@ func (c *Cluster) newStore(r *resource) (*store, error) {
 // looks for them, too.
 const expiryCheck = time.Minute
 
+// Between two looks whether everything is listed, at first and at most.
+const (
+	syncedCheck     = 100 * time.Millisecond
+	syncedCheckMost = 2 * time.Second
+)
+
 // Run keeps the cluster up to date until the context ends. It is called once.
 func (c *Cluster) Run(ctx context.Context) {
 	c.mu.Lock()
@@ -269,7 +275,7 @@ func (c *Cluster) Run(ctx context.Context) {
 	c.followCustom(ctx)
 
 	began := c.now()
-	synced := time.NewTicker(100 * time.Millisecond)
+	synced := time.NewTimer(syncedCheck)
 	defer synced.Stop()
 	expiry := time.NewTicker(expiryCheck)
 	defer expiry.Stop()
@@ -280,8 +286,9 @@ func (c *Cluster) Run(ctx context.Context) {
 			return
 		case <-synced.C:
 			if c.allSynced() {
-				synced.Stop()
 				c.started(began)
+			} else { // ever more rarely: what may not be listed is often missing for good
+				synced.Reset(min(max(c.now().Sub(began)/10, syncedCheck), syncedCheckMost))
 			}
 		case <-expiry.C:
 			c.expire()

@@ -57,9 +57,8 @@ type Agent struct {
 
 // Intervals of the agent's own.
 const (
-	fileInterval = 2 * time.Second        // how often files are looked at
-	swapInterval = 100 * time.Millisecond // how often it is asked whether a new view is ready
-	waitWarning  = time.Minute            // how long it may take before that is told
+	fileInterval = 2 * time.Second // how often files are looked at
+	waitWarning  = time.Minute     // how long a new view may take to be ready before that is told
 )
 
 // New makes a state-agent, and checks what can be checked without asking the API
@@ -124,8 +123,6 @@ func (a *Agent) run(ctx context.Context, ready func()) error {
 
 	look := time.NewTicker(fileInterval)
 	defer look.Stop()
-	swap := time.NewTicker(swapInterval)
-	defer swap.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -134,9 +131,10 @@ func (a *Agent) run(ctx context.Context, ready func()) error {
 			if a.replace(ctx, &tasks, a.settings, p) == nil && a.settled() {
 				a.files.taken()
 			}
-		case <-swap.C:
+		case <-a.awaited():
 			a.exchange()
 		case <-look.C:
+			a.complain()
 			if !a.files.changed() {
 				continue
 			}
@@ -208,24 +206,34 @@ func (a *Agent) settled() bool {
 	return a.next == nil
 }
 
-// exchange serves the new view when it is ready.
-func (a *Agent) exchange() {
+// awaited is closed when the new view is ready; nil where there is none. Only run changes
+// which view that is.
+func (a *Agent) awaited() <-chan struct{} {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.next == nil {
-		return
+		return nil
 	}
-	select {
-	case <-a.next.cluster.Synced():
-		a.cfg.Log.Info("The changed settings are in effect", "after", time.Since(a.next.began).Round(time.Millisecond).String())
-		a.current.end()
-		a.install(a.next)
-		a.files.taken()
-	default:
-		if time.Since(a.next.warned) > waitWarning {
-			a.next.warned = time.Now()
-			a.cfg.Log.Warn("The changed settings wait for resources; what was shown stays until they are listed", "missing", fmt.Sprint(a.next.cluster.Ready()))
-		}
+	return a.next.cluster.Synced()
+}
+
+// exchange serves the new view.
+func (a *Agent) exchange() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cfg.Log.Info("The changed settings are in effect", "after", time.Since(a.next.began).Round(time.Millisecond).String())
+	a.current.end()
+	a.install(a.next)
+	a.files.taken()
+}
+
+// complain tells about a new view that is not ready for long.
+func (a *Agent) complain() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.next != nil && time.Since(a.next.warned) > waitWarning {
+		a.next.warned = time.Now()
+		a.cfg.Log.Warn("The changed settings wait for resources; what was shown stays until they are listed", "missing", fmt.Sprint(a.next.cluster.Ready()))
 	}
 }
 
