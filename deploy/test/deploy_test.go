@@ -143,7 +143,7 @@ func chart(t *testing.T, values string) []*unstructured.Unstructured {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rendered, err := engine.Engine{Strict: true}.Render(c, all)
+	rendered, err := engine.Engine{Strict: true}.RenderWithContext(t.Context(), c, all)
 	if err != nil {
 		t.Fatal(err)
 	}
