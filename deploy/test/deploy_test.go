@@ -18,6 +18,8 @@ import (
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
+	"helm.sh/helm/v4/pkg/chart/v2/lint"
+	"helm.sh/helm/v4/pkg/chart/v2/lint/support"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/engine"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -233,6 +235,35 @@ nodeAgent: {args: [--collector.processes]}, collector: {storage: {class: fast, s
 	} {
 		if got := strings.Count(text, part); got != n {
 			t.Errorf("%q is there %d times, not %d", part, got, n)
+		}
+	}
+}
+
+// A value that does not exist, or is of another kind, is told of.
+func TestChartRefuses(t *testing.T) {
+	c, err := loader.Load("../helm/watchpost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, wrong := range []string{
+		"collector: {nodeport: 30900}", "nodeAgnt: {}", "collector: {shards: 0}", "stateAgent: {secrets: sometimes}", "collector: {remoteWrite: [{uri: x}]}",
+		"image: {pullPolicy: Often}", "nodeAgent: {port: 70000}", "nodeAgent: {args: [collector.processes]}",
+	} {
+		given := map[string]any{}
+		if err := yaml.UnmarshalStrict([]byte(wrong), &given); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := util.ToRenderValues(c, given, common.ReleaseOptions{}, nil); err == nil {
+			t.Errorf("%s is taken", wrong)
+		}
+	}
+	// Every value of the file is in the schema.
+	if _, err := util.ToRenderValues(c, map[string]any{}, common.ReleaseOptions{}, nil); err != nil {
+		t.Error(err)
+	}
+	for _, finding := range lint.RunAll("../helm/watchpost", map[string]any{}, "default").Messages {
+		if finding.Severity > support.InfoSev {
+			t.Error(finding)
 		}
 	}
 }
