@@ -4,8 +4,12 @@ package e2e
 
 import (
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -142,5 +146,87 @@ func TestDeployedRights(t *testing.T) {
 		if err != nil || answer.Status.Allowed != q.may {
 			t.Errorf("%s: %s %v: %v, want %v", q.who, q.verb, fmt.Sprint(q.group, " ", q.resource, "/", q.sub, q.path), answer.Status.Allowed, q.may)
 		}
+	}
+}
+
+var (
+	flagInManifest = regexp.MustCompile(`(?m)(?:^\s*- |value: ["']?)(--[a-z][a-z0-9.-]*)`)
+	variableOfFlag = regexp.MustCompile(`\b(?:NODE_AGENT|STATE_AGENT|CADVISOR_PROXY|COLLECTOR)_[A-Z_]+\b`)
+)
+
+// What manifests, components and chart set are flags that the programs have, by name or by
+// variable; and each flag of the base is taken by its own program.
+func TestDeployedFlags(t *testing.T) {
+	help, all := make(map[string]string), ""
+	for name, build := range map[string]func() (string, error){"node-agent": buildNodeAgent, "state-agent": buildStateAgent, "cadvisor-proxy": buildCadvisorProxy, "collector": buildCollector} {
+		path, err := build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command(path, "--help").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		help[name] = strings.ReplaceAll(string(out), "--[no-]", "--")
+		all += help[name]
+	}
+	has := func(help, flag string) bool {
+		return regexp.MustCompile(regexp.QuoteMeta(flag) + `\b[^.-]`).MatchString(help)
+	}
+	found := 0
+	err := filepath.WalkDir("../../deploy", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".yaml" || strings.Contains(path, "monitoring") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, m := range flagInManifest.FindAllSubmatch(text, -1) {
+			found++
+			if !has(all, string(m[1])) {
+				t.Errorf("%s: no program has %s", path, m[1])
+			}
+		}
+		for _, v := range variableOfFlag.FindAll(text, -1) {
+			found++
+			if !strings.Contains(all, "($"+string(v)+")") {
+				t.Errorf("%s: no program has a flag with the variable %s", path, v)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found < 40 {
+		t.Errorf("only %d flags found", found)
+	}
+	text, err := os.ReadFile("../../deploy/watchpost.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := testkube.ReadObjects(fstest.MapFS{"watchpost.yaml": {Data: text}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs := 0
+	for _, o := range objects {
+		var workload apps.DaemonSet // the pods of all kinds are at the same place
+		if !slices.Contains([]string{"DaemonSet", "Deployment", "StatefulSet"}, o.GetKind()) {
+			continue
+		}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &workload); err != nil {
+			t.Fatal(err)
+		}
+		programs++
+		for _, arg := range workload.Spec.Template.Spec.Containers[0].Args {
+			if flag, _, _ := strings.Cut(arg, "="); !has(help[o.GetName()], flag) {
+				t.Errorf("%s has no %s", o.GetName(), flag)
+			}
+		}
+	}
+	if programs != 4 {
+		t.Errorf("%d programs", programs)
 	}
 }
