@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -447,4 +448,67 @@ func into[T any](t *testing.T, o *unstructured.Unstructured) T {
 		t.Fatal(fmt.Errorf("%s: %w", id(o), err))
 	}
 	return typed
+}
+
+// The kustomizations in the documents can be built, and what comes out fits the types.
+func TestDocuments(t *testing.T) {
+	deploy, err := filepath.Abs("..")
+	if err == nil {
+		deploy, err = filepath.EvalSymlinks(deploy)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := known(t)
+	strict := jsonserializer.NewSerializerWithOptions(jsonserializer.DefaultMetaFactory, s, s, jsonserializer.SerializerOptions{Strict: true})
+	blocks := 0
+	for _, file := range []string{"../../docs/deploy.md", "../../docs/migrate.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for part := range strings.SplitSeq(string(text), "\n```yaml\n") {
+			block, _, closed := strings.Cut(part, "\n```")
+			if !closed || strings.HasPrefix(part, "#") && !strings.HasPrefix(part, "# kustomization.yaml") {
+				continue
+			}
+			if !strings.Contains(block, "resources:") && !strings.Contains(block, "patches:") && !strings.Contains(block, "configMapGenerator:") {
+				continue
+			}
+			blocks++
+			dir, err := filepath.EvalSymlinks(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			rel, err := filepath.Rel(dir, deploy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(block, "resources:") {
+				block = "resources: [../watchpost/deploy]\n" + block
+			}
+			for name, text := range map[string]string{"kustomization.yaml": strings.ReplaceAll(block, "../watchpost/deploy", rel), "prometheus.yml": "{}\n", "alerting.yml": "{}\n"} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, all := build(t, dir)
+			for _, o := range all {
+				text, err := o.MarshalJSON()
+				if err == nil {
+					_, _, err = strict.Decode(text, nil, nil)
+				}
+				if err != nil {
+					t.Errorf("%s: %s: %v", file, id(o), err)
+				}
+			}
+			_, plain := build(t, "..")
+			if reflect.DeepEqual(all, plain) {
+				t.Errorf("%s: this changes nothing:\n%s", file, block)
+			}
+		}
+	}
+	if blocks != 5 {
+		t.Errorf("%d kustomizations found", blocks)
+	}
 }
