@@ -87,12 +87,13 @@ func mapping(text []byte) (*yaml.Node, error) {
 }
 
 // merge adds a mapping to another: lists grow, mappings are merged in turn, and of other
-// values the added one counts.
+// values the added one counts. A key without a value changes nothing.
 func merge(to, from *yaml.Node) {
 	for i := 0; i+1 < len(from.Content); i += 2 {
 		key, value := from.Content[i], from.Content[i+1]
 		old := field(to, key.Value)
 		switch {
+		case value.ShortTag() == "!!null":
 		case old == nil:
 			to.Content = append(to.Content, key, value)
 		case old.Kind == yaml.SequenceNode && value.Kind == yaml.SequenceNode:

@@ -38,6 +38,7 @@ remote_write:
 scrape_configs:
 - {job_name: more, static_configs: [{targets: ["localhost:3"]}]}
 alerting: {alertmanagers: [{static_configs: [{targets: ["localhost:4"]}]}]}
+rule_files:
 `,
 		"add/c-nothing.yml": "# only words\n",
 	})
@@ -138,4 +139,27 @@ func TestChecksumOfAdditions(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum("one less")
+}
+
+func FuzzMerge(f *testing.F) {
+	f.Add(addedTo, "rule_files: [a]\nglobal: {external_labels: {a: b}}\n")
+	f.Add("a: &x [1]\nb: *x\n", "a: &x {ca_file: c}\nb: [*x]\nc:\n")
+	f.Add("a: {b: 1}\n", "a: [1]\n")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		to, err := mapping([]byte(a))
+		if err != nil {
+			return
+		}
+		from, err := mapping([]byte(b))
+		if err != nil {
+			return
+		}
+		rebase(from, "/dir")
+		merge(to, from)
+		for i := 0; i+1 < len(from.Content); i += 2 {
+			if from.Content[i+1].ShortTag() != "!!null" && field(to, from.Content[i].Value) == nil {
+				t.Errorf("%s is missing", from.Content[i].Value)
+			}
+		}
+	})
 }
