@@ -66,6 +66,7 @@ clusterDNS: [%q]
 clusterDomain: cluster.local
 resolvConf: ""
 evictionHard: {memory.available: 50Mi, nodefs.available: 100Mi, imagefs.available: 100Mi, nodefs.inodesFree: "0%%"}
+syncFrequency: 5s
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 `, authority, cert, key, socket, cgroup, n.node)

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"testing"
 	"testing/fstest"
@@ -57,33 +58,31 @@ func (s *suite) eventually(what string, ask func(ctx context.Context) error) {
 	}
 }
 
-// clusterImages makes the images that the cluster runs: the suite's programs under two tags, to upgrade from one to the
-// other, and the applications, of which redis and its exporter are Debian's.
+// suiteTag is that of the suite's images: makeImages gives it to them.
+const suiteTag = "e2e"
+
+// clusterImages makes the images that the cluster runs: the suite's programs, and applications, of which redis and its
+// exporter are Debian's.
 func clusterImages(t *testing.T) []string {
 	t.Helper()
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	build := exec.Command("go", "build", "-trimpath", "-o", "bin/", "./cmd/node-agent", "./cmd/state-agent", "./cmd/cadvisor-proxy", "./cmd/collector", "./test/e2e/sample")
-	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+	dir := t.TempDir()
+	build := exec.Command("go", "build", "-trimpath", "-o", dir, "./sample")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", build.Args, err, out)
 	}
-	images := []testcluster.Image{{Name: "registry.example/sample:1", Files: map[string]string{"/sample": filepath.Join(root, "bin/sample")}, Entrypoint: []string{"/sample"}}}
+	images := []testcluster.Image{{Name: "registry.example/sample:1", Files: map[string]string{"/sample": filepath.Join(dir, "sample")}, Entrypoint: []string{"/sample"}}}
 	for name, program := range map[string]string{"redis": "/usr/bin/redis-server", "redis-exporter": "/usr/bin/prometheus-redis-exporter"} {
 		if _, err := os.Stat(program); err != nil {
 			t.Skipf("%v; on Debian: apt-get install redis-server prometheus-redis-exporter", err)
 		}
 		images = append(images, testcluster.Image{Name: "registry.example/" + name + ":1", Files: map[string]string{program: program}, Libraries: true, Entrypoint: []string{program}})
 	}
-	for _, program := range []string{"node-agent", "state-agent", "cadvisor-proxy", "collector"} {
-		for _, tag := range []string{"old", "new"} {
-			images = append(images, testcluster.Image{Name: "watchpost/" + program + ":" + tag, Files: map[string]string{"/" + program: filepath.Join(root, "bin", program)}, Entrypoint: []string{"/" + program}})
-		}
+	makeImages(t, dir)
+	archives, err := filepath.Glob(filepath.Join(dir, "*-"+runtime.GOARCH+".tar"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	var archives []string
-	dir := t.TempDir()
 	for i, image := range images {
 		archive := filepath.Join(dir, strconv.Itoa(i)+".tar")
 		if err := image.Write(archive); err != nil {
@@ -101,7 +100,7 @@ func clusterManifests(t *testing.T) []testkube.Object {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text = regexp.MustCompile(`(image: watchpost/[a-z-]+)(:\S+)?`).ReplaceAll(text, []byte("$1:old"))
+	text = regexp.MustCompile(`(image: watchpost/[a-z-]+)(:\S+)?`).ReplaceAll(text, []byte("$1:"+suiteTag))
 	objects, err := testkube.ReadObjects(fstest.MapFS{"watchpost.yaml": {Data: text}})
 	if err != nil {
 		t.Fatal(err)
@@ -233,6 +232,13 @@ func TestCluster(t *testing.T) {
 		{"the same on the page", (*suite).testPage},
 		{"troubles raise their alerts", (*suite).testAlerts},
 		{"numbers agree", (*suite).testNumbers},
+		{"what is granted", (*suite).testPrivileges},
+		{"upgrade in place", (*suite).testUpgrade},
+		{"agents are killed", (*suite).testKilled},
+		{"agents fall silent", (*suite).testSilent},
+		{"the API server is away", (*suite).testNoAPIServer},
+		{"secrets stay where they are", (*suite).testSecrets},
+		{"what is lost without each grant", (*suite).testRemoved},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.test(s.in(t)) })
 	}
