@@ -111,6 +111,17 @@ func (s *suite) testTargets() {
 	}
 }
 
+// A pod reaches a service by its name. The suite itself asks for none: what it scrapes it finds by the API server.
+func (s *suite) testNames() {
+	s.eventually("a job reaches redis by its name", func(ctx context.Context) error {
+		job, err := s.Client().BatchV1().Jobs("shop").Get(ctx, "finder", metav1.GetOptions{})
+		if err == nil && job.Status.Succeeded != 1 {
+			err = fmt.Errorf("%+v", job.Status)
+		}
+		return err
+	})
+}
+
 // The node's metrics are there for anyone who can reach the node, as node_exporter's.
 func (s *suite) testNodeMetrics() {
 	got := parse(s.t, get(s.t, http.DefaultClient, "http://"+net.JoinHostPort(s.Node().String(), "9100")+"/metrics"))

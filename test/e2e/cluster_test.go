@@ -28,6 +28,9 @@ import (
 // is that much shorter.
 const clusterInterval = 5 * time.Second
 
+// clusterPatience is patience where many programs have to do their part.
+const clusterPatience = 2 * patience
+
 // forScale is what the durations of the alerting rules are divided by in the cluster: 15 minutes are 15 seconds.
 const forScale = 60
 
@@ -51,7 +54,7 @@ func (s *suite) in(t *testing.T) *suite {
 // eventually asks until there is no error.
 func (s *suite) eventually(what string, ask func(ctx context.Context) error) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), clusterPatience)
 	defer cancel()
 	if err := s.Wait(ctx, what, ask); err != nil {
 		s.t.Fatal(err)
@@ -226,6 +229,7 @@ func TestCluster(t *testing.T) {
 		test func(*suite)
 	}{
 		{"every target is up", (*suite).testTargets},
+		{"services have names", (*suite).testNames},
 		{"node metrics from outside", (*suite).testNodeMetrics},
 		{"containers have their pods", (*suite).testContainers},
 		{"from an address to CPU and memory", (*suite).testChain},

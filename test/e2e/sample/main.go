@@ -1,5 +1,6 @@
-// Command sample is what the pods of the end-to-end test run that are in trouble.
+// Command sample is what the pods of the end-to-end test run: most of them are in trouble.
 //
+//	sample dial A  ends once it is connected to an address
 //	sample crash   ends with an error after a second
 //	sample fail    ends with an error at once
 //	sample spin    uses all the CPU it gets
@@ -9,6 +10,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"strconv"
@@ -18,7 +20,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "sample: crash, fail, spin, hold or grow?")
+		fmt.Fprintln(os.Stderr, "sample: dial, crash, fail, spin, hold or grow?")
 		os.Exit(2)
 	}
 	end := make(chan os.Signal, 1)
@@ -28,6 +30,16 @@ func main() {
 		os.Exit(0)
 	}()
 	switch os.Args[1] {
+	case "dial":
+		for {
+			conn, err := net.DialTimeout("tcp", os.Args[2], 5*time.Second)
+			if err == nil {
+				conn.Close()
+				return
+			}
+			fmt.Fprintln(os.Stderr, "sample:", err)
+			time.Sleep(time.Second)
+		}
 	case "crash":
 		time.Sleep(time.Second)
 		os.Exit(1)
