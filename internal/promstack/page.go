@@ -131,7 +131,7 @@ func pairs(l labels.Labels) iter.Seq2[string, string] {
 //	/targets/raw          what an active target answers to a scrape, as it is
 //	/cardinality          what the series in memory have in common
 //	/cardinality/metric   the labels of one metric
-//	/storage              what of the storage could not be read and was set aside
+//	/storage              what is not as it should be: parts set aside, a full disk
 //
 // It reads, and changes nothing.
 func (e *Engine) PageHandler() http.Handler {
@@ -148,11 +148,16 @@ func (e *Engine) PageHandler() http.Handler {
 
 // storageState is what is not as it should be with the storage.
 type storageState struct {
-	SetAside []AsideItem `json:"setAside"` // the newest first
+	SetAside []AsideItem `json:"setAside"`           // what could not be read, the newest first
+	InMemory int64       `json:"inMemory,omitempty"` // samples that are in memory alone, as the disk is full
+	Since    *time.Time  `json:"since,omitempty"`    // when that began
 }
 
 func (e *Engine) storageState(r *http.Request) (s storageState, err error) {
-	err = e.useStored(r.Context(), func(context.Context, *parts) error {
+	err = e.useStored(r.Context(), func(_ context.Context, p *parts) error {
+		if n, since := p.stores.local.outage.held(); p.stores.local.outage.inUse() {
+			s.InMemory, s.Since = n, &since
+		}
 		s.SetAside, err = e.aside.Load().list(true)
 		return err
 	})

@@ -176,10 +176,8 @@ func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
 
 	stores := e.newStores(db)
 	defer func() { err = errors.Join(err, stores.close()) }()
-	room := newReserve(e.cfg.Storage.Dir, e.log.With("component", "reserve"), e.notes, e.reg, func() error {
-		_, err := db.Head().ChunkSnapshot()
-		return err
-	})
+	room := newReserve(e.cfg.Storage.Dir, e.log.With("component", "reserve"), e.notes, e.reg, stores.local.outage, stores.local)
+	stores.local.outage.full = room.failed
 	queries, err := e.newQueries()
 	if err != nil {
 		return err

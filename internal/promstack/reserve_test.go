@@ -1,10 +1,12 @@
 package promstack
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,14 +17,14 @@ import (
 )
 
 // The space is there, is given up when a write finds none, and is taken back where
-// there is space; then a snapshot is made, until one succeeds. test/e2e fills a disk.
+// there is space. TestDiskFull and test/e2e fill a disk.
 func TestReserve(t *testing.T) {
 	var log syncBuffer
 	reg := prometheus.NewRegistry()
 	notes := notifications.NewNotifications(1, prometheus.NewRegistry())
-	snapshots, outcome := 0, error(nil)
-	r := newReserve(t.TempDir(), slog.New(slog.NewTextHandler(&log, nil)), notes, reg, func() error { snapshots++; return outcome })
-	wants := func(what string, given bool, made int) {
+	fake := &fakeTSDB{}
+	r := newReserve(t.TempDir(), slog.New(slog.NewTextHandler(&log, nil)), notes, reg, fake, fake)
+	wants := func(what string, given bool) {
 		t.Helper()
 		info, err := os.Stat(r.path)
 		if there := err == nil; there == given {
@@ -41,31 +43,74 @@ func TestReserve(t *testing.T) {
 		if told := len(notes.Get()) > 0; told != given {
 			t.Errorf("%s: notifications %v", what, notes.Get())
 		}
-		if snapshots != made {
-			t.Errorf("%s: %d snapshots, want %d", what, snapshots, made)
-		}
 	}
-	wants("at the start", false, 0)
+	wants("at the start", false)
 	r.failed(errors.New("something else"))
-	wants("another error", false, 0)
+	wants("another error", false)
 	r.failed(fmt.Errorf("write to WAL: %w", &os.PathError{Op: "write", Path: "wal", Err: syscall.ENOSPC}))
-	r.mend()
-	wants("a full disk", true, 0)
+	wants("a full disk", true)
 	r.failed(syscall.ENOSPC)
 	if n := strings.Count(log.String(), "The disk is full"); n != 1 {
 		t.Errorf("told %d times:\n%s", n, &log)
 	}
 	r.look()
-	outcome = errors.New("no")
-	r.mend()
-	wants("space again, no snapshot", false, 1)
-	r.mend() // too early for another one
-	r.retryAt, outcome = r.told, nil
-	r.mend()
-	wants("space again", false, 2)
-	r.mend()
-	wants("all is well", false, 2)
-	if !strings.Contains(log.String(), "There is space on the disk again") || !strings.Contains(log.String(), "a kill would lose samples") {
+	wants("space again", false)
+	if !strings.Contains(log.String(), "There is space on the disk again") {
 		t.Errorf("log:\n%s", &log)
+	}
+}
+
+// fakeTSDB counts what the reserve asks for.
+type fakeTSDB struct {
+	using           bool
+	settled, drains int
+}
+
+func (f *fakeTSDB) begin() error                { f.using = true; return nil }
+func (f *fakeTSDB) inUse() bool                 { return f.using }
+func (f *fakeTSDB) bound()                      {}
+func (f *fakeTSDB) drain(context.Context) error { f.drains++; f.using = false; return nil }
+func (f *fakeTSDB) settle()                     { f.settled++ }
+func (f *fakeTSDB) series() int                 { return 1000 }
+
+// When samples stay in memory the reserve is given up and finished chunks are written,
+// once; with space on the disk all is written.
+func TestReserveRemembers(t *testing.T) {
+	notes := notifications.NewNotifications(1, prometheus.NewRegistry())
+	fake := &fakeTSDB{}
+	dir := t.TempDir()
+	r := newReserve(dir, slog.New(slog.DiscardHandler), notes, prometheus.NewRegistry(), fake, fake)
+	folder := filepath.Join(dir, "chunks_head")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	blocks := func(name string) (size, has int64) {
+		info, err := os.Stat(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size(), info.Sys().(*syscall.Stat_t).Blocks * 512
+	}
+	writeFile(t, filepath.Join(folder, "000001"), "chunks")
+	r.remember(t.Context())
+	if size, has := blocks("000001"); size != 6 || has < chunkRoomSeries*1000 {
+		t.Skipf("no room can be reserved on this file system: %d bytes in %d", size, has)
+	}
+	writeFile(t, filepath.Join(folder, "000002"), "more")
+	r.remember(t.Context())
+	if size, has := blocks("000002"); size != 4 || has < chunkRoomSeries*1000 {
+		t.Errorf("the newest file: %d bytes in %d", size, has)
+	}
+	if size, has := blocks("000001"); size != 6 || has > 64<<10 {
+		t.Errorf("the file before it: %d bytes in %d", size, has)
+	}
+	fake.begin()
+	r.remember(t.Context())
+	if fake.settled != 1 || fake.drains != 1 || fake.using || !r.given {
+		t.Errorf("settled %d times, drained %d times, in use %t, given up %t", fake.settled, fake.drains, fake.using, r.given)
+	}
+	r.look()
+	if r.given {
+		t.Error("the reserve was not made anew")
 	}
 }

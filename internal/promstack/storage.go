@@ -36,6 +36,10 @@ type StorageConfig struct {
 	NoLockFile     bool          // do not keep other processes out of Dir
 	Exemplars      bool          // keep exemplars in memory, as many as the configuration says
 
+	// OutageBytes bounds what is kept in memory while the disk is full (a quarter of
+	// the limit of memory, 256 MiB where there is none).
+	OutageBytes int64
+
 	lookEach time.Duration // how often the TSDB and we look at the blocks on disk; for tests
 }
 
@@ -134,6 +138,9 @@ func (e *Engine) openStorage(ctx context.Context) (*tsdb.DB, *blocks, error) {
 		return nil, nil, err
 	}
 	log := e.log.With("component", "tsdb")
+	if err := makeRoom(dir); err != nil {
+		e.log.Warn("The space reserved for a full disk could not be given up", "err", err)
+	}
 	away := newAside(dir, log, e.notes, e.reg)
 	e.aside.Store(away)
 	watch := newBlocks(dir, log, away)
@@ -258,7 +265,8 @@ func (r readsAll) ChunkQuerier(from, to int64) (storage.ChunkQuerier, error) {
 
 func (e *Engine) newStores(db *tsdb.DB) *stores {
 	s := &stores{cfg: &e.cfg.Storage}
-	s.local = localStore{DB: db, replay: e.replay, margin: 2 * e.cfg.Storage.MinBlock}
+	outage := newOutage(db, e.cfg.Storage.Dir, e.cfg.Storage.OutageBytes, e.log.With("component", "outage"), e.reg)
+	s.local = localStore{DB: db, outage: outage, replay: e.replay, margin: 2 * e.cfg.Storage.MinBlock}
 	// Of the library's remote storage only the reading is used: it sees no
 	// remote_write, and its metrics, all of writing, are not registered.
 	log := e.log.With("component", "remote")
@@ -279,19 +287,47 @@ func (s *stores) applyRead(c *config.Config) error {
 	return s.remote.ApplyConfig(&reads)
 }
 
-// close writes the snapshot and ends remote write, which may take its flush
-// deadline.
+// close writes what is in memory alone, where it can, writes the snapshot and ends
+// remote write, which may take its flush deadline.
 func (s *stores) close() error {
+	var lost error
+	if s.local.outage.inUse() {
+		if err := s.local.outage.drain(context.Background()); err != nil {
+			n, since := s.local.outage.held()
+			lost = fmt.Errorf("%d samples since %s, which were in memory alone, are lost: %w", n, since.Format(time.RFC3339), err)
+		}
+	}
 	defer s.scraping.end()
-	return errors.Join(s.local.Close(), s.forwarder.Close(), s.remote.Close())
+	return errors.Join(lost, s.local.Close(), s.forwarder.Close(), s.remote.Close())
 }
 
-// localStore is the TSDB as the API wants to see it.
+// localStore is the TSDB as the API wants to see it, with what is in memory alone
+// while the disk is full.
 type localStore struct {
 	*tsdb.DB
+	outage *outage
 	replay *tsdb.DBStats
 	margin time.Duration
 }
+
+func (s localStore) Appender(ctx context.Context) storage.Appender { return s.outage.appender(ctx) }
+
+func (s localStore) AppenderV2(ctx context.Context) storage.AppenderV2 {
+	return s.outage.appenderV2(ctx)
+}
+
+func (s localStore) Querier(mint, maxt int64) (storage.Querier, error) {
+	return s.outage.querier(mint, maxt)
+}
+
+func (s localStore) ChunkQuerier(mint, maxt int64) (storage.ChunkQuerier, error) {
+	return s.outage.chunkQuerier(mint, maxt)
+}
+
+// The local store as the reserve sees it.
+
+func (s localStore) settle()     { s.ForceHeadMMap() }
+func (s localStore) series() int { return int(s.Head().NumSeries()) }
 
 // StartTime is the time in ms from which the local storage surely has all
 // samples; remote read is asked for what is older.

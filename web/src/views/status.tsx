@@ -24,6 +24,13 @@ interface Aside {
   reason: string;
 }
 
+/** Trouble is what is not as it should be with the storage. */
+interface Trouble {
+  setAside: Aside[] | null;
+  inMemory?: number;
+  since?: string;
+}
+
 interface Answer {
   runtime: Facts;
   build: Facts;
@@ -171,12 +178,12 @@ function Flags({ now }: { now: number }) {
 }
 
 function Storage({ now }: { now: number }) {
-  const load = useLoad<{ blocks: Block[] | null; setAside: Aside[] | null }>("blocks", String(now), async (signal) => {
-    const [{ blocks }, { setAside }] = await Promise.all([
+  const load = useLoad<{ blocks: Block[] | null } & Trouble>("blocks", String(now), async (signal) => {
+    const [{ blocks }, trouble] = await Promise.all([
       api.v1<{ blocks: Block[] | null }>("status/tsdb/blocks", {}, signal),
-      api.page<{ setAside: Aside[] | null }>("storage", {}, signal),
+      api.page<Trouble>("storage", {}, signal),
     ]);
-    return { blocks, setAside };
+    return { blocks, ...trouble };
   });
   const blocks = (load.data?.blocks ?? []).toReversed();
   const aside = load.data?.setAside ?? [];
@@ -184,6 +191,12 @@ function Storage({ now }: { now: number }) {
     <>
       {load.error && <Failure error={load.error} />}
       <Waiting load={load} text="Reading the storage …" />
+      {load.data?.since && (
+        <p class="note bad">
+          The disk is full: since {moment(Date.parse(load.data.since))} samples are in memory alone ({(load.data.inMemory ?? 0).toLocaleString("en")} by now). They are lost when the
+          program ends; free some space.
+        </p>
+      )}
       {aside.length > 0 && (
         <>
           <p class="note warn">What could not be read was set aside; the rest is served. It stays in the folder set-aside of the data directory until you remove it.</p>
