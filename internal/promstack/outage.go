@@ -197,7 +197,7 @@ func (o *outage) store(ctx context.Context, has storage.AppenderTransaction, kep
 	for i := range kept {
 		s := &kept[i]
 		// What the TSDB does not take would not have been taken before either.
-		_, _ = app.Append(0, s.labels, s.st, s.t, s.v, s.h, s.fh, storage.AOptions{})
+		_, _ = app.Append(s.ref, s.labels, s.st, s.t, s.v, s.h, s.fh, storage.AOptions{})
 	}
 	return app.Commit()
 }
@@ -208,8 +208,12 @@ func (o *outage) remember(ctx context.Context, kept []keptSample) error {
 	series := h.NumSeries()
 	app := h.AppenderV2(ctx)
 	samples, bytes := int64(0), int64(0)
+	var of namer
 	for i := range kept {
 		s := &kept[i]
+		if s.labels.IsEmpty() && !of.name(o.db, s) {
+			continue // the TSDB has forgotten the series since
+		}
 		if _, err := app.Append(0, s.labels, s.st, s.t, s.v, s.h, s.fh, storage.AOptions{}); err != nil {
 			continue // out of order, or no sound histogram
 		}
@@ -226,6 +230,27 @@ func (o *outage) remember(ctx context.Context, kept []keptSample) error {
 	h.samples.Add(samples)
 	h.bytes.Add(bytes + outageSeriesBytes*int64(max(h.NumSeries(), series)-series))
 	return nil
+}
+
+// namer finds the labels of series in the TSDB's memory.
+type namer struct {
+	index tsdb.IndexReader
+	b     labels.ScratchBuilder
+}
+
+// name gives the sample the labels of the series that it refers to.
+func (n *namer) name(db *tsdb.DB, s *keptSample) (known bool) {
+	if n.index == nil {
+		var err error
+		if n.index, err = db.Head().Index(); err != nil {
+			return false
+		}
+	}
+	if s.ref == 0 || n.index.Series(s.ref, &n.b, nil) != nil {
+		return false
+	}
+	s.labels = n.b.Labels()
+	return !s.labels.IsEmpty()
 }
 
 // bound forgets the older half where the memory is used up.
@@ -407,8 +432,10 @@ func joined[Q interface{ Close() error }](o *outage, mint, maxt int64, stored fu
 	return merge(all), nil
 }
 
-// keptSample is a sample that the TSDB may not have yet.
+// keptSample is a sample that the TSDB may not have yet. Who has appended to a series
+// before may name it by its reference alone.
 type keptSample struct {
+	ref    storage.SeriesRef
 	labels labels.Labels
 	st, t  int64
 	v      float64
@@ -441,19 +468,29 @@ type keptAppenderV2 struct {
 	ctx  context.Context
 	db   storage.AppenderV2 // nil: begun while the disk was full
 	kept *kept
+
+	names namer
 }
 
 func (a *keptAppenderV2) Append(ref storage.SeriesRef, ls labels.Labels, st, t int64, v float64, h *histogram.Histogram, fh *histogram.FloatHistogram, opts storage.AOptions) (storage.SeriesRef, error) {
+	s := keptSample{ref, ls, st, t, v, h, fh}
 	var err error
 	if a.db != nil {
-		ref, err = a.db.Append(ref, ls, st, t, v, h, fh, opts)
-		var partial *storage.AppendPartialError
-		if err != nil && !errors.As(err, &partial) {
-			return ref, err
+		s.ref, err = a.db.Append(ref, ls, st, t, v, h, fh, opts)
+		if err != nil && !partial(err) {
+			return s.ref, err
 		}
+	} else if ls.IsEmpty() && !a.names.name(a.o.db, &s) {
+		return 0, tsdb.ErrInvalidSample // as the TSDB says of a reference that it has forgotten
 	}
-	a.kept.samples = append(a.kept.samples, keptSample{ls, st, t, v, h, fh})
-	return ref, err
+	a.kept.samples = append(a.kept.samples, s)
+	return s.ref, err
+}
+
+// partial tells whether a sample was appended in spite of an error.
+func partial(err error) bool {
+	_, is := errors.AsType[*storage.AppendPartialError](err)
+	return is
 }
 
 func (a *keptAppenderV2) Commit() error {
@@ -501,7 +538,7 @@ func (a *keptAppender) Append(ref storage.SeriesRef, l labels.Labels, t int64, v
 	if a.db != nil {
 		ref, err = a.db.Append(ref, l, t, v)
 	}
-	return a.keep(keptSample{labels: l, t: t, v: v}, ref, err)
+	return a.keep(keptSample{ref: ref, labels: l, t: t, v: v}, ref, err)
 }
 
 func (a *keptAppender) AppendHistogram(ref storage.SeriesRef, l labels.Labels, t int64, h *histogram.Histogram, fh *histogram.FloatHistogram) (storage.SeriesRef, error) {
@@ -509,7 +546,7 @@ func (a *keptAppender) AppendHistogram(ref storage.SeriesRef, l labels.Labels, t
 	if a.db != nil {
 		ref, err = a.db.AppendHistogram(ref, l, t, h, fh)
 	}
-	return a.keep(keptSample{labels: l, t: t, h: h, fh: fh}, ref, err)
+	return a.keep(keptSample{ref: ref, labels: l, t: t, h: h, fh: fh}, ref, err)
 }
 
 // What goes with samples and is none is not kept while the disk is full.

@@ -337,8 +337,9 @@ func (a *appending) store(ref storage.SeriesRef, lset labels.Labels, s *sample) 
 		o.Exemplars = a.readExemplars(s)
 	}
 	stored, err := a.app.Append(ref, lset, 0, s.t, s.v, s.h, s.fh, o)
-	if ref != 0 && errors.Is(err, tsdb.ErrInvalidSample) && lset.IsEmpty() {
-		// The storage has forgotten the series: its labels are made again.
+	if lset.IsEmpty() && errors.Is(err, tsdb.ErrInvalidSample) {
+		// The storage has forgotten the series, or given no reference, as while its disk is
+		// full: the labels are made again.
 		if lset = a.labels(); !lset.IsEmpty() {
 			stored, err = a.app.Append(ref, lset, 0, s.t, s.v, s.h, s.fh, o)
 		}
