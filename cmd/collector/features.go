@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -27,27 +28,27 @@ var featureTable = []feature{
 	{name: "native-histograms", always: true}, // by job, with scrape_native_histograms
 	{name: "ooo-native-histograms", always: true},
 
-	{name: "auto-reload-config"},
-	{name: "concurrent-rule-eval"},
+	{name: "auto-reload-config", always: true}, // as --config.auto-reload, see flags.options
+	{name: "concurrent-rule-eval", apply: func(c *promstack.Config) { c.Alerts.ConcurrentRules = true }},
 	{name: "created-timestamp-zero-ingestion"},
-	{name: "delayed-compaction"},
+	{name: "delayed-compaction", apply: func(c *promstack.Config) { c.Storage.Delayed = true }},
 	{name: "extra-scrape-metrics"},
 	{name: "fast-startup"},
-	{name: "histograms-st-encoding"},
+	{name: "histograms-st-encoding", apply: func(c *promstack.Config) { c.Storage.HistogramStart = true }},
 	{name: "metadata-wal-records"},
 	{name: "old-ui"},
 	{name: "openmetrics2"},
-	{name: "otlp-deltatocumulative"},
-	{name: "otlp-native-delta-ingestion"},
-	{name: "promql-delayed-name-removal"},
-	{name: "promql-per-step-stats"},
-	{name: "search-api"},
+	{name: "otlp-deltatocumulative", apply: func(c *promstack.Config) { c.API.OTLPToCumulative = true }},
+	{name: "otlp-native-delta-ingestion", apply: func(c *promstack.Config) { c.API.OTLPNativeDelta = true }},
+	{name: "promql-delayed-name-removal", apply: func(c *promstack.Config) { c.Query.DelayedNameRemoval = true }},
+	{name: "promql-per-step-stats", apply: func(c *promstack.Config) { c.Query.PerStepStats = true }},
+	{name: "search-api", apply: func(c *promstack.Config) { c.API.Search = true }},
 	{name: "st-storage"},
 	{name: "st-synthesis"},
 	{name: "type-and-unit-labels"},
 	{name: "use-start-timestamps"},
-	{name: "use-uncached-io"},
-	{name: "xor2-encoding"},
+	{name: "use-uncached-io", apply: func(c *promstack.Config) { c.Storage.UncachedIO = true }},
+	{name: "xor2-encoding", apply: func(c *promstack.Config) { c.Storage.XOR2 = true }},
 	{name: "zstd-scrape"},
 }
 
@@ -80,5 +81,15 @@ func enableFeatures(items []string, c *promstack.Config, log *slog.Logger) error
 			}
 		}
 	}
+	if c.API.OTLPToCumulative && c.API.OTLPNativeDelta {
+		return errors.New("--enable-feature: otlp-deltatocumulative and otlp-native-delta-ingestion do not go together")
+	}
 	return nil
+}
+
+// namesFeature tells whether a feature is among the items.
+func namesFeature(items []string, name string) bool {
+	return slices.ContainsFunc(items, func(item string) bool {
+		return slices.Contains(strings.Split(item, ","), name)
+	})
 }

@@ -65,6 +65,7 @@ type flags struct {
 	readSamples, readConcurrency, readFrame *int
 
 	agent       agentFlags
+	rare        rareFlags
 	cluster     clusterFlags
 	shard       shardFlags
 	extraLabels *[]string
@@ -104,6 +105,7 @@ func newFlags() *flags {
 	f.extraLabels = app.Flag("external-label", "Label NAME=VALUE of all that leaves the collector by remote write, federation and alerts, as external_labels in the file, before which it counts: replica=a tells one of a pair. Repeatable.").PlaceHolder("NAME=VALUE").Strings()
 	f.storageFlags()
 	f.agentFlags()
+	f.rareFlags()
 	f.webFlags()
 	f.queryFlags()
 	f.probe.declare(app)
@@ -179,6 +181,7 @@ type options struct {
 	lifecycle   bool          // reload and quit by HTTP
 	reloadEach  time.Duration // how often to look for changed files; 0 is never
 	memoryShare float64       // of the memory limit; 0 is to leave it alone
+	memoryEach  time.Duration // how often it is looked up; 0 is once
 	node        *nodeOptions
 	cluster     *cluster // of the built-in configuration; nil on a host
 	hostname    string   // of this machine or pod
@@ -219,11 +222,11 @@ func (f *flags) options(log *slog.Logger) (options, error) {
 			log.Warn("A flag of Prometheus has no effect here", "flag", "--"+name)
 		}
 	}
-	if *f.autoReload {
+	if *f.autoReload || namesFeature(*f.features, "auto-reload-config") {
 		o.reloadEach = max(time.Second, time.Duration(f.reloadEach))
 	}
 	if *f.autoMemory {
-		o.memoryShare = *f.memoryRatio
+		o.memoryShare, o.memoryEach = *f.memoryRatio, time.Duration(f.rare.memoryEach)
 	}
 	if *f.standalone {
 		o.node = &nodeOptions{host: f.host, web: f.app.Server(log)}
@@ -344,6 +347,9 @@ func (f *flags) engine(external *url.URL, log *slog.Logger) (promstack.Config, e
 		if c.API.Origins, err = regexp.Compile("^(?:" + *f.origins + ")$"); err != nil {
 			return c, fmt.Errorf("--web.cors.origin: %w", err)
 		}
+	}
+	if err := f.rare.apply(&c, log); err != nil {
+		return c, err
 	}
 	return c, enableFeatures(*f.features, &c, log)
 }

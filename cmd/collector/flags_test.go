@@ -1,9 +1,14 @@
 package main
 
 import (
+	"os"
+	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/alecthomas/kingpin/v2"
 )
 
 // What operators pass to Prometheus in their manifests.
@@ -94,5 +99,132 @@ func TestAgentFlags(t *testing.T) {
 	}
 	if _, err := parse(t, "--agent", "--config.file=x", "--storage.agent.wal-segment-size=1MB"); err == nil {
 		t.Error("a segment of 1 MB is taken")
+	}
+}
+
+// peerFlag is a line of testdata/prometheus-flags.txt.
+type peerFlag struct{ name, value, reason string }
+
+func peerFlags(t *testing.T) (all []peerFlag) {
+	t.Helper()
+	text, err := os.ReadFile("testdata/prometheus-flags.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		rest, reason, _ := strings.Cut(strings.TrimSpace(line), " ! ")
+		name, value, _ := strings.Cut(rest, " ")
+		if value == "-" || value == "false" { // which a switch is without a default
+			value = ""
+		}
+		all = append(all, peerFlag{name, value, reason})
+	}
+	return all
+}
+
+// Every flag of Prometheus is taken, with its default, or the table has the reason.
+func TestEveryFlagOfPrometheus(t *testing.T) {
+	known := make(map[string]*kingpin.FlagModel)
+	for _, f := range newFlags().app.Model().Flags {
+		known[f.Name] = f
+	}
+	all := peerFlags(t)
+	if len(all) < 70 {
+		t.Fatalf("%d flags alone", len(all))
+	}
+	for _, p := range all {
+		f := known[p.name]
+		if f == nil {
+			t.Errorf("--%s is not known", p.name)
+			continue
+		}
+		if same := strings.Join(f.Default, ",") == p.value; same != (p.reason == "") {
+			t.Errorf("--%s: default %q, there %q; reason %q", p.name, f.Default, p.value, p.reason)
+		}
+	}
+}
+
+// The table has all flags that the real program has; those that it hides it tells nobody.
+func TestFlagTableIsWhole(t *testing.T) {
+	prometheus := os.Getenv("WATCHPOST_PROMETHEUS")
+	if prometheus == "" {
+		t.Skip("WATCHPOST_PROMETHEUS names no program")
+	}
+	help, err := exec.Command(prometheus, "--help-long").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := make(map[string]bool)
+	for _, p := range peerFlags(t) {
+		table[p.name] = true
+	}
+	found := 0
+	for _, m := range regexp.MustCompile(`(?m)^ +(?:-h, )?--(?:\[no-\])?([a-z.-]+[a-z])(?:[= \n]|$)`).FindAllStringSubmatch(string(help), -1) {
+		if name := m[1]; name != "help" && name != "help-long" && name != "version" {
+			found++
+			if !table[name] {
+				t.Errorf("--%s is not in the table", name)
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("%d flags in the help alone", found)
+	}
+}
+
+// What the rare flags say arrives.
+func TestRareFlags(t *testing.T) {
+	o, err := parse(t, "--storage.tsdb.wal-segment-size=20MB", "--storage.tsdb.max-block-chunk-segment-size=2MB", "--storage.tsdb.head-chunks-write-queue-size=7",
+		"--storage.tsdb.samples-per-chunk=60", "--no-storage.tsdb.allow-overlapping-compaction", "--storage.tsdb.delay-compact-file.path=/x.json",
+		"--storage.tsdb.block-reload-interval=9s", "--storage.tsdb.delayed-compaction.max-percent=500", "--web.max-notifications-subscribers=3",
+		"--web.remote-write-receiver.accepted-protobuf-messages=prometheus.WriteRequest", "--web.search.max-limit=5", "--rules.max-concurrent-evals=9",
+		"--no-scrape.adjust-timestamps", "--alertmanager.notification-batch-size=8", "--no-alertmanager.drain-notification-queue-on-shutdown",
+		"--auto-gomemlimit.refresh-interval=1m",
+		"--enable-feature=concurrent-rule-eval,delayed-compaction,histograms-st-encoding,otlp-deltatocumulative,promql-delayed-name-removal",
+		"--enable-feature=promql-per-step-stats,search-api,use-uncached-io,xor2-encoding,auto-reload-config")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, a := o.engine.Storage, o.engine.API
+	for name, c := range map[string]struct{ got, want any }{
+		"wal":       {s.SegmentBytes, 20 << 20},
+		"chunks":    {s.ChunkFileBytes, int64(2 << 20)},
+		"queue":     {s.WriteQueue, 7},
+		"samples":   {s.SamplesPerChunk, 60},
+		"overlaps":  {s.KeepOverlaps, true},
+		"uploaded":  {s.UploadedFile, "/x.json"},
+		"look":      {s.LookEach, 9 * time.Second},
+		"percent":   {s.DelayPercent, 10},
+		"features":  {s.Delayed && s.HistogramStart && s.UncachedIO && s.XOR2, true},
+		"readers":   {a.NoteReaders, 3},
+		"messages":  {strings.Join(a.WriteMessages, " "), "prometheus.WriteRequest"},
+		"search":    {a.Search, true},
+		"limit":     {a.SearchLimit, 5},
+		"otlp":      {a.OTLPToCumulative, true},
+		"rules":     {o.engine.Alerts.MaxConcurrentRules, int64(9)},
+		"at once":   {o.engine.Alerts.ConcurrentRules, true},
+		"batch":     {o.engine.Alerts.BatchSize, 8},
+		"drop":      {o.engine.Alerts.DropAtStop, true},
+		"tolerance": {o.engine.ScrapeTolerance, time.Duration(0)},
+		"names":     {o.engine.Query.DelayedNameRemoval && o.engine.Query.PerStepStats, true},
+		"memory":    {o.memoryEach, time.Minute},
+		"reload":    {o.reloadEach, 30 * time.Second},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: got %v, want %v", name, c.got, c.want)
+		}
+	}
+	for _, wrong := range [][]string{
+		{"--storage.tsdb.wal-segment-size=1MB"}, {"--storage.tsdb.max-block-chunk-segment-size=1KB"}, {"--storage.tsdb.samples-per-chunk=0"},
+		{"--storage.tsdb.head-chunks-write-queue-size=-1"}, {"--web.max-notifications-subscribers=0"}, {"--web.search.max-limit=-1"},
+		{"--rules.max-concurrent-evals=0"}, {"--scrape.timestamp-tolerance=-1s"}, {"--alertmanager.notification-batch-size=0"},
+		{"--web.remote-write-receiver.accepted-protobuf-messages=x"}, {"--enable-feature=otlp-deltatocumulative,otlp-native-delta-ingestion"},
+	} {
+		if _, err := parse(t, wrong...); err == nil {
+			t.Errorf("%v is taken", wrong)
+		}
 	}
 }

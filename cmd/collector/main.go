@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/prometheus/common/version"
 
@@ -68,6 +69,9 @@ func collect(ctx context.Context, args []string) error {
 	}
 
 	tasks := parts.tasks()
+	if o.memoryShare > 0 && o.memoryEach > 0 {
+		tasks = append(tasks, o.memoryTask(log))
+	}
 	for _, s := range servers {
 		tasks = append(tasks, s.server.Task())
 	}
@@ -96,6 +100,23 @@ func announce(log *slog.Logger, servers []named) run.Task {
 		ready()
 		<-ctx.Done()
 		return nil
+	}}
+}
+
+// memoryTask follows the memory limit, which may change while the program runs.
+func (o options) memoryTask(log *slog.Logger) run.Task {
+	return run.Task{Name: "memory limit", Run: func(ctx context.Context, ready func()) error {
+		tick := time.NewTicker(o.memoryEach)
+		defer tick.Stop()
+		ready()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+				cli.LimitMemory(o.memoryShare, log)
+			}
+		}
 	}}
 }
 

@@ -31,10 +31,6 @@ import (
 	"watchpost/internal/scraper"
 )
 
-// maxNoteReaders bounds the clients of the live notifications, each of which
-// holds a connection.
-const maxNoteReaders = 16
-
 // APIConfig is what the HTTP API says about the program and lets clients do.
 type APIConfig struct {
 	ExternalURL         *url.URL          // how others reach the program; used in links of alerts
@@ -48,6 +44,15 @@ type APIConfig struct {
 	ReadSampleLimit int // samples in one remote read answer (50 million)
 	ReadConcurrency int // remote reads at a time (10)
 	ReadFrameBytes  int // bytes in one frame of a streamed remote read (1 MiB)
+
+	NoteReaders   int      // clients of the live notifications, each of which holds a connection (16)
+	WriteMessages []string // names of the messages that the receiver of remote write takes (both)
+
+	Search      bool // the experimental search for names
+	SearchLimit int  // most results of it; 0 is no bound
+
+	OTLPToCumulative bool // add up what OTLP sends as differences
+	OTLPNativeDelta  bool // keep what OTLP sends as differences as it is
 }
 
 func (c *APIConfig) setDefaults() {
@@ -63,6 +68,17 @@ func (c *APIConfig) setDefaults() {
 	orInt(&c.ReadSampleLimit, 50_000_000)
 	orInt(&c.ReadConcurrency, 10)
 	orInt(&c.ReadFrameBytes, 1<<20)
+	orInt(&c.NoteReaders, 16)
+	if len(c.WriteMessages) == 0 {
+		c.WriteMessages = remoteapi.MessageTypes{remoteapi.WriteV1MessageType, remoteapi.WriteV2MessageType}.Strings()
+	}
+}
+
+func (c *APIConfig) writeMessages() (types remoteapi.MessageTypes) {
+	for _, m := range c.WriteMessages {
+		types = append(types, remoteapi.WriteMessageType(m))
+	}
+	return types
 }
 
 // Handler serves the paths below /api/v1, which the caller has stripped off.
@@ -133,7 +149,7 @@ func (e *Engine) newAPI(p apiParts) http.Handler {
 		func(f http.HandlerFunc) http.HandlerFunc { return f }, // the gate has asked already
 		p.db, p.dir,
 		c.Admin,
-		false, 0, // experimental search
+		c.Search, c.SearchLimit,
 		e.log.With("component", "api"),
 		func(context.Context) apiv1.RulesRetriever { return p.rules },
 		c.ReadSampleLimit, c.ReadConcurrency, c.ReadFrameBytes,
@@ -145,9 +161,9 @@ func (e *Engine) newAPI(p apiParts) http.Handler {
 		e.reg, e.reg,
 		nil, // the ordinary statistics
 		c.RemoteWriteReceiver,
-		remoteapi.MessageTypes{remoteapi.WriteV1MessageType, remoteapi.WriteV2MessageType},
+		c.writeMessages(),
 		c.OTLPReceiver,
-		false, false, // experimental treatment of OTLP deltas
+		c.OTLPToCumulative, c.OTLPNativeDelta,
 		false, // start timestamps as zero samples
 		e.cfg.Query.Lookback,
 		false, false, // type and unit labels, metadata in the log

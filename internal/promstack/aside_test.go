@@ -195,7 +195,7 @@ func TestDamagedChunksFoundByAQuery(t *testing.T) {
 	makeBlock(t, dir, "whole", oldTime())
 	damage(t, filepath.Join(makeBlock(t, dir, "damaged", oldTime().Add(2*time.Hour)), "chunks", "000001"), 500, bytes.Repeat([]byte{0xa5}, 400))
 	cfg, log := testConfig(t, dir, jobs(nil))
-	cfg.Storage.lookEach = time.Second
+	cfg.Storage.LookEach = time.Second
 	e := start(t, cfg, log)
 	if _, err := e.query("sum by (job) (count_over_time(old[72h]))", time.Now()); err == nil {
 		t.Error("the damage does not show, and so proves nothing")
@@ -226,7 +226,7 @@ func TestDamagedChunksFoundByACompaction(t *testing.T) {
 	makeBlock(t, dir, "two", at.Add(30*time.Minute))
 	damage(t, filepath.Join(makeBlock(t, dir, "damaged", at.Add(time.Hour)), "chunks", "000001"), 500, bytes.Repeat([]byte{0xa5}, 400))
 	cfg, log := testConfig(t, dir, jobs(nil))
-	cfg.Storage.lookEach = time.Second
+	cfg.Storage.LookEach = time.Second
 	e := start(t, cfg, log)
 	e.wantsAside("block")
 	eventually(t, func() error {
@@ -244,7 +244,7 @@ func TestDamagedChunksFoundByACompaction(t *testing.T) {
 
 // makeMemory writes a data directory of a collector that was killed, or stopped where
 // it has a snapshot: a block, and in the log and the chunks of the memory what came
-// after it. It has 100 series old{job="m"} with a sample every minute.
+// after it. It has 100 series old{job="m"} with a sample every 40 s.
 func makeMemory(t *testing.T, dir string, stopped bool) {
 	t.Helper()
 	o := tsdb.DefaultOptions()
@@ -257,8 +257,10 @@ func makeMemory(t *testing.T, dir string, stopped bool) {
 	}
 	db.DisableCompactions()
 	refs := make([]storage.SeriesRef, 100)
-	now := time.Now()
-	for at := now.Add(-5 * time.Hour); at.Before(now); at = at.Add(time.Minute) {
+	// It ends 50 minutes into the time of a block, whatever the time of the day: then the
+	// block before is in memory, too, with its chunks finished.
+	end := time.Now().Truncate(2 * time.Hour).Add(-70 * time.Minute)
+	for at := end.Add(-5 * time.Hour); at.Before(end); at = at.Add(40 * time.Second) {
 		for group := 0; group < len(refs); group += 20 {
 			app := db.AppenderV2(t.Context())
 			for i := group; i < group+20; i++ {
@@ -294,7 +296,7 @@ func one(t *testing.T, pattern ...string) string {
 // What is damaged of the log, its checkpoint, the chunks of the memory and its snapshot
 // costs itself at most: the start goes on, and what was elsewhere too is there.
 func TestDamagedMemory(t *testing.T) {
-	const all = 100 * 300
+	const all = 100 * 450
 	killed, stopped := t.TempDir(), t.TempDir()
 	makeMemory(t, killed, false)
 	makeMemory(t, stopped, true)
@@ -324,10 +326,10 @@ func TestDamagedMemory(t *testing.T) {
 				remove(t, f)
 			}
 			shorten(t, files[1], logPage+100)
-		}, all - 15_000, []string{"log"}},
+		}, all - 30_000, []string{"log"}},
 		"a file of the log is missing": {killed, func(t *testing.T, dir string) {
 			remove(t, one(t, dir, "wal", "0*"))
-		}, all - 15_000, nil},
+		}, all - 30_000, nil},
 		"all of the log": {killed, func(t *testing.T, dir string) {
 			files, _ := filepath.Glob(filepath.Join(dir, "wal", "0*"))
 			for _, f := range files {
@@ -337,7 +339,7 @@ func TestDamagedMemory(t *testing.T) {
 		}, all / 3, nil},
 		"checkpoint": {killed, func(t *testing.T, dir string) {
 			damage(t, one(t, dir, "wal", "checkpoint*", "0*"), 300, junk[:1])
-		}, all - 20*300, []string{"checkpoint"}},
+		}, all - 20*450, []string{"checkpoint"}},
 		"checkpoint is empty": {killed, func(t *testing.T, dir string) {
 			shorten(t, one(t, dir, "wal", "checkpoint*", "0*"), 0)
 		}, all / 3, nil},
@@ -370,7 +372,7 @@ func TestDamagedMemory(t *testing.T) {
 			c.damage(t, dir)
 			e := startYML(t, dir, jobs(map[string]string{"a": target(t, "answer 42\n")}))
 			e.wants("answer", "a", "42")
-			got, err := e.query("sum by (job) (count_over_time(old[6h]))", time.Now())
+			got, err := e.query("sum by (job) (count_over_time(old[10h]))", time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}

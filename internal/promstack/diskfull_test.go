@@ -100,7 +100,7 @@ func diskFullTest(t *testing.T) {
 	data := filepath.Join(disk, "data")
 	cfg, log := testConfig(t, data, fmt.Sprintf(
 		"global: {scrape_interval: %s}\nscrape_configs: [{job_name: a, static_configs: [{targets: [%q]}]}]\n", every, strings.TrimPrefix(s.URL, "http://")))
-	cfg.Storage.lookEach = 5 * time.Second
+	cfg.Storage.LookEach = 5 * time.Second
 	e := start(t, cfg, log)
 
 	// stored is how many scrapes there were, how many samples of one series they brought,

@@ -41,6 +41,11 @@ type Config struct {
 	// DiscoveryInterval is how often new targets are taken over at most (5s).
 	DiscoveryInterval time.Duration
 
+	// ScrapeTolerance is how late a scrape may be to count as one in time, so that
+	// samples are at equal distances, which take less space; a hundredth of the interval
+	// at most. 0 is not at all.
+	ScrapeTolerance time.Duration
+
 	// Registry receives the engine's own metrics (prometheus_*). Each engine
 	// needs a registry of its own; nil makes one.
 	Registry *prometheus.Registry
@@ -91,7 +96,7 @@ func New(cfg Config) (*Engine, error) {
 		log:    cfg.Log,
 		reg:    cfg.Registry,
 		parser: cfg.Query.parser(),
-		notes:  notifications.NewNotifications(maxNoteReaders, cfg.Registry),
+		notes:  notifications.NewNotifications(cfg.API.NoteReaders, cfg.Registry),
 		known:  features.NewRegistry(),
 		replay: tsdb.NewDBStats(),
 	}
@@ -227,7 +232,7 @@ func (e *Engine) Run(ctx context.Context, ready func()) (err error) {
 	work.Go(func() { targets.Run() })
 	work.Go(func() { managers.Run() })
 	work.Go(func() { room.run(discover) })
-	work.Go(func() { watch.run(discover, min(blockLook, e.cfg.Storage.lookEach)) })
+	work.Go(func() { watch.run(discover, min(blockLook, e.cfg.Storage.LookEach)) })
 	defer endDiscovery()
 
 	e.parts.Store(&parts{queries, stores, scrapes})

@@ -22,6 +22,9 @@ type QueryConfig struct {
 	// Experimental lets queries use functions and syntax that Prometheus keeps
 	// behind --enable-feature.
 	Experimental bool
+
+	DelayedNameRemoval bool // drop the name of a metric at the end of a query, not in the middle
+	PerStepStats       bool // statistics of each step, where they are asked for
 }
 
 func (c *QueryConfig) setDefaults() {
@@ -67,8 +70,11 @@ func (e *Engine) newQueries() (*queries, error) {
 		// Off in the library, part of the language since Prometheus 2.33.
 		EnableAtModifier:     true,
 		EnableNegativeOffset: true,
-		FeatureRegistry:      e.known,
-		Parser:               e.parser,
+
+		EnableDelayedNameRemoval: e.cfg.Query.DelayedNameRemoval,
+		EnablePerStepStats:       e.cfg.Query.PerStepStats,
+		FeatureRegistry:          e.known,
+		Parser:                   e.parser,
 	})
 	return q, nil
 }

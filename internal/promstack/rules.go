@@ -20,6 +20,11 @@ type AlertsConfig struct {
 	GracePeriod     time.Duration // least time between a restored "for" state and the alert (10m)
 	ResendDelay     time.Duration // least time between two deliveries of one alert (1m)
 	QueueCapacity   int           // undelivered notifications kept (10000)
+	BatchSize       int           // notifications in one request (256)
+	DropAtStop      bool          // do not send what waits at a stop
+
+	ConcurrentRules    bool  // evaluate rules that do not need one another at the same time
+	MaxConcurrentRules int64 // how many of them (4)
 }
 
 func (c *AlertsConfig) setDefaults() {
@@ -27,6 +32,10 @@ func (c *AlertsConfig) setDefaults() {
 	orDuration(&c.GracePeriod, 10*time.Minute)
 	orDuration(&c.ResendDelay, time.Minute)
 	orInt(&c.QueueCapacity, 10_000)
+	orInt(&c.BatchSize, notifier.DefaultMaxBatchSize)
+	if c.MaxConcurrentRules == 0 {
+		c.MaxConcurrentRules = 4
+	}
 }
 
 // newNotifier makes the sender of alerts. At a stop it sends what is queued,
@@ -34,7 +43,8 @@ func (c *AlertsConfig) setDefaults() {
 func (e *Engine) newNotifier(late context.Context) *notifier.Manager {
 	return notifier.NewManager(&notifier.Options{
 		QueueCapacity:   e.cfg.Alerts.QueueCapacity,
-		DrainOnShutdown: true,
+		MaxBatchSize:    e.cfg.Alerts.BatchSize,
+		DrainOnShutdown: !e.cfg.Alerts.DropAtStop,
 		Registerer:      e.reg,
 		Do: func(ctx context.Context, client *http.Client, req *http.Request) (*http.Response, error) {
 			// The caller reads the answer after Do has returned and then ends its
@@ -62,6 +72,9 @@ func (e *Engine) newRules(late context.Context, s *stores, q *queries, n *notifi
 		OutageTolerance:      e.cfg.Alerts.OutageTolerance,
 		ForGracePeriod:       e.cfg.Alerts.GracePeriod,
 		ResendDelay:          e.cfg.Alerts.ResendDelay,
+
+		ConcurrentEvalsEnabled: e.cfg.Alerts.ConcurrentRules,
+		MaxConcurrentEvals:     e.cfg.Alerts.MaxConcurrentRules,
 		DefaultRuleQueryOffset: func() time.Duration {
 			return time.Duration(e.reloads.current.Load().GlobalConfig.RuleQueryOffset)
 		},

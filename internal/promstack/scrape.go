@@ -23,6 +23,7 @@ func (e *Engine) newScrapes(late context.Context, store storage.AppendableV2, s 
 	m, err := scraper.NewManager(scraper.Options{
 		Dial:      cutDialer(late),
 		Every:     e.cfg.DiscoveryInterval,
+		Tolerance: e.cfg.ScrapeTolerance,
 		Exemplars: e.cfg.Storage.Exemplars || e.cfg.Agent.Enabled,
 	}, e.log.With("component", "scrape"), cutAppendable{store, late, failed}, e.reg)
 	if err != nil {

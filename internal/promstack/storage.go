@@ -40,7 +40,19 @@ type StorageConfig struct {
 	// the limit of memory, 256 MiB where there is none).
 	OutageBytes int64
 
-	lookEach time.Duration // how often the TSDB and we look at the blocks on disk; for tests
+	LookEach time.Duration // how often blocks are looked for that were added or removed (1m)
+
+	SegmentBytes    int    // size of a file of the log (128 MiB)
+	ChunkFileBytes  int64  // size of a file of samples in a block (512 MiB)
+	WriteQueue      int    // finished chunks that wait to be written; 0 writes each at once
+	SamplesPerChunk int    // (120)
+	KeepOverlaps    bool   // leave blocks of the same time to another program
+	UploadedFile    string // JSON list of blocks that are uploaded: others are not merged; "" is none
+	Delayed         bool   // compact at a random time, so that many collectors do not at once
+	DelayPercent    int    // longest such delay, in percent of MinBlock (10)
+	HistogramStart  bool   // encode histograms with their start times
+	XOR2            bool   // encode numbers in the newer way where the configuration does not say
+	UncachedIO      bool   // write blocks past the page cache
 }
 
 func (c *StorageConfig) setDefaults() {
@@ -62,7 +74,9 @@ func (c *StorageConfig) setDefaults() {
 	if c.WALCompression == "" {
 		c.WALCompression = compression.Snappy
 	}
-	orDuration(&c.lookEach, time.Minute)
+	orDuration(&c.LookEach, time.Minute)
+	orInt(&c.SamplesPerChunk, tsdb.DefaultSamplesPerChunk)
+	orInt(&c.DelayPercent, tsdb.DefaultCompactionDelayMaxPercent)
 }
 
 // options translates c and the storage section of the configuration. Every field
@@ -93,10 +107,15 @@ func (c *StorageConfig) options(conf *config.Config) *tsdb.Options {
 	t := conf.StorageConfig.TSDBConfig
 	o.OutOfOrderTimeWindow = t.OutOfOrderTimeWindow
 	o.StaleSeriesCompactionThreshold = t.StaleSeriesCompactionThreshold
-	if t.ChunkEncoding.Floats == config.FloatChunkEncodingXOR2 {
+	if f := t.ChunkEncoding.Floats; f == config.FloatChunkEncodingXOR2 || f == "" && c.XOR2 {
 		o.FloatChunkEncoding = chunkenc.EncXOR2
 	}
-	o.BlockReloadInterval = c.lookEach
+	o.BlockReloadInterval = c.LookEach
+	o.WALSegmentSize, o.MaxBlockChunkSegmentSize = c.SegmentBytes, c.ChunkFileBytes
+	o.HeadChunksWriteQueueSize, o.SamplesPerChunk = c.WriteQueue, c.SamplesPerChunk
+	o.EnableOverlappingCompaction = !c.KeepOverlaps
+	o.EnableDelayedCompaction, o.CompactionDelayMaxPercent = c.Delayed, c.DelayPercent
+	o.EnableHistogramSTEncoding, o.UseUncachedIO = c.HistogramStart, c.UncachedIO
 	o.EnableExemplarStorage = c.Exemplars
 	if c.Exemplars {
 		o.MaxExemplars = exemplars(conf).MaxExemplars
@@ -146,6 +165,9 @@ func (e *Engine) openStorage(ctx context.Context) (*tsdb.DB, *blocks, error) {
 	watch := newBlocks(dir, log, away)
 	opts := e.cfg.Storage.options(e.first)
 	opts.FeatureRegistry = e.known
+	if file := e.cfg.Storage.UploadedFile; file != "" {
+		opts.BlockCompactionExcludeFunc = (&uploaded{file: file, log: e.log.With("component", "tsdb"), now: time.Now}).waitsFor
+	}
 	opts.BlocksToDelete, opts.BlockQuerierFunc, opts.BlockChunkQuerierFunc = watch.toDelete, watch.querier, watch.chunkQuerier
 	type result struct {
 		db  *tsdb.DB

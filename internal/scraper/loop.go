@@ -166,7 +166,7 @@ func (l *loop) align(now time.Time) time.Time {
 	if late := now.Sub(l.aligned); late >= l.interval {
 		l.aligned = l.aligned.Add(late / l.interval * l.interval)
 	}
-	if now.Sub(l.aligned) <= min(l.interval/100, scrape.ScrapeTimestampTolerance) {
+	if now.Sub(l.aligned) <= min(l.interval/100, l.pool.manager.opts.Tolerance) {
 		return l.aligned
 	}
 	return now

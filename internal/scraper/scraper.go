@@ -39,6 +39,9 @@ type Options struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Every is how often new targets are taken over at most; the first ones are at once.
 	Every time.Duration
+	// Tolerance is how late a scrape may be to count as one in time; a hundredth of the
+	// interval at most.
+	Tolerance time.Duration
 	// Exemplars says that the storage keeps them.
 	Exemplars bool
 }
