@@ -110,8 +110,7 @@ type queue struct {
 		floats     []record.RefFloatHistogramSample
 		metadata   []record.RefMetadata
 	}
-	readers *wlog.LiveReaderMetrics
-	series  map[chunks.HeadSeriesRef]sentSeries
+	series map[chunks.HeadSeriesRef]sentSeries
 
 	next    place // to be read
 	newest  int64 // time of the newest sample before it, not in the future
@@ -141,7 +140,6 @@ func newQueue(f *forwarder, w wantedQueue, external labels.Labels) *queue {
 		name: w.Name(), endpoint: w.conf.URL.Redacted(),
 		news: make(chan struct{}, 1), last: make(chan struct{}),
 		builder: labels.NewBuilder(labels.EmptyLabels()),
-		readers: wlog.NewLiveReaderMetrics(nil),
 		series:  make(map[chunks.HeadSeriesRef]sentSeries),
 		cleaned: -1,
 	}
@@ -175,12 +173,15 @@ func (q *queue) begin() {
 		first, last = -1, -1 // the reader will say so
 	}
 	m, err := readMark(q.set.marks, q.key)
-	switch {
-	case err != nil:
+	if err != nil {
 		q.log.Warn("Remote write: how much was sent before is not known, only what comes from now on is sent", "err", err)
-	case m != nil && m.last().segment() > last+1:
-		q.log.Warn("Remote write: the log of which a part was sent is not there any more, only what comes from now on is sent", "sent", m.last(), "segment", last)
-		m = nil
+	}
+	if m != nil && q.set.first {
+		// The storage began its last segment just now. A mark beyond is one of a log that
+		// was cut off by a repair, and all that is left of that was sent.
+		for i := range m.Shards {
+			m.Shards[i] = min(m.Shards[i], at(max(last, 0), 0))
+		}
 	}
 	q.next = at(max(first, 0), 0)
 	if m != nil {
@@ -302,7 +303,7 @@ func (q *queue) eachRecord(file string, do func(rec []byte) error) error {
 		return err
 	}
 	defer s.Close()
-	r := wlog.NewLiveReader(q.log, q.readers, s)
+	r := wlog.NewLiveReader(q.log, q.set.readers, s)
 	for r.Next() {
 		if err := do(r.Record()); err != nil {
 			return err
@@ -328,7 +329,7 @@ func (q *queue) readSegment() error {
 	}
 	defer s.Close()
 	q.gauges.segment.Set(float64(number))
-	r := wlog.NewLiveReader(q.log, q.readers, s)
+	r := wlog.NewLiveReader(q.log, q.set.readers, s)
 	done := int(uint32(q.next)) // records that were read before an error
 	over, broken := false, false
 	for n := 0; ; {
