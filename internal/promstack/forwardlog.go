@@ -118,6 +118,7 @@ type queue struct {
 	cleaned int // checkpoint by which series were last forgotten
 
 	shards  []*shard
+	ended   bool      // the shards
 	marked  mark      // as last written
 	markAt  time.Time // of the next one
 	markDue bool      // something was sent, or is on its way, that the last one does not tell
@@ -156,7 +157,7 @@ func newQueue(f *forwarder, w wantedQueue, external labels.Labels) *queue {
 func (q *queue) start() {
 	q.gauges = q.set.metrics.queue(q)
 	q.begin()
-	q.makeShards(q.conf.QueueConfig.MinShards)
+	q.makeShards(max(q.conf.QueueConfig.MinShards, 1))
 	q.scaling.begin(time.Now())
 	q.finished.Go(q.run)
 	// Remote write 2.0 sends the metadata of the log with each series.
@@ -187,6 +188,8 @@ func (q *queue) begin() {
 	if m != nil {
 		q.newest = m.Time
 		q.skip.mark = m
+		q.seen.Store(m.Time / 1000)
+		q.gauges.sentSeen.Set(float64(m.Time / 1000))
 		q.log.Info("Remote write goes on where it ended", "segment", m.first().segment())
 		return
 	}
@@ -382,6 +385,9 @@ func (q *queue) jump(number int) error {
 		q.log.Warn("Remote write: a part of the log was removed before it was read", "from", number, "to", first-1)
 		if err := q.readCheckpoint(number); err != nil {
 			return err
+		}
+		if q.next.segment() == number { // there is no checkpoint
+			q.gauges.missed.Inc()
 		}
 		q.next = max(q.next, at(first, 0))
 		return nil
@@ -615,9 +621,7 @@ func (q *queue) wait() error {
 		case <-q.last:
 			return nil // and one more look at the log
 		case <-q.news:
-			if !sleepOr(q.soft, q.last, readPause-time.Since(began)) {
-				return nil
-			}
+			sleepOr(q.soft, q.last, readPause-time.Since(began))
 			return nil
 		case <-timer.C:
 			if time.Since(began) >= readTick {
@@ -628,16 +632,14 @@ func (q *queue) wait() error {
 }
 
 // sleepOr is sleep that another channel ends, too.
-func sleepOr(ctx context.Context, other <-chan struct{}, d time.Duration) bool {
+func sleepOr(ctx context.Context, other <-chan struct{}, d time.Duration) {
 	t := time.NewTimer(max(d, 0))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-other:
 	case <-t.C:
-		return true
 	}
-	return false
 }
 
 // tend does what is due from time to time: batches that have waited long enough, the
