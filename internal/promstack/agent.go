@@ -76,12 +76,15 @@ func forwardOnly(c *config.Config) error {
 // agentStore is the log and what sends it.
 type agentStore struct {
 	storage.Storage // the log
+	unused          *remote.Storage
 	forwarder       *forwarder
 	scraping
 }
 
 // Close ends the log, then remote write, which may take its flush deadline.
-func (s *agentStore) Close() error { return errors.Join(s.Storage.Close(), s.forwarder.Close()) }
+func (s *agentStore) Close() error {
+	return errors.Join(s.Storage.Close(), s.forwarder.Close(), s.unused.Close())
+}
 
 // openAgent opens the log and reads what was not sent.
 func (e *Engine) openAgent() (*agentStore, error) {
@@ -94,11 +97,11 @@ func (e *Engine) openAgent() (*agentStore, error) {
 	log := e.log.With("component", "remote")
 	// The log asks the library's remote storage how much was sent, and takes what that
 	// does not know of for not sent: it removes nothing before MaxAge.
-	unused := remote.NewStorage(log, nil, never, c.Dir, e.cfg.Remote.FlushDeadline, nil, false)
+	s.unused = remote.NewStorage(log, nil, never, c.Dir, e.cfg.Remote.FlushDeadline, nil, false)
 	began := time.Now()
-	db, err := agent.Open(e.log.With("component", "agent"), e.reg, unused, c.Dir, c.options())
+	db, err := agent.Open(e.log.With("component", "agent"), e.reg, s.unused, c.Dir, c.options())
 	if err != nil {
-		return nil, errors.Join(dirError(c.Dir, err), unused.Close())
+		return nil, errors.Join(dirError(c.Dir, err), s.unused.Close())
 	}
 	s.Storage = db
 	s.forwarder = newForwarder(c.Dir, log, e.reg, e.notes, &s.scraping, e.cfg.Remote.FlushDeadline)

@@ -33,6 +33,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/relabel"
 	"github.com/prometheus/prometheus/storage/remote"
+	"github.com/prometheus/prometheus/tsdb/wlog"
 	"github.com/prometheus/prometheus/util/logging"
 	"github.com/prometheus/prometheus/util/notifications"
 	"go.yaml.in/yaml/v2"
@@ -50,10 +51,12 @@ type forwarder struct {
 	quiet   *logging.Deduper
 	notes   *notifications.Notifications
 	metrics *forwardMetrics
+	readers *wlog.LiveReaderMetrics
 	scrapes remote.ReadyScrapeManager
 	flush   time.Duration // for a stop to send what is left
 
 	mu     sync.Mutex
+	first  bool // no configuration was taken over yet
 	queues map[string]*queue
 	all    atomic.Pointer[[]*queue] // the same, to be read at every commit
 }
@@ -66,7 +69,7 @@ func newForwarder(dir string, log *slog.Logger, reg prometheus.Registerer, notes
 	f := &forwarder{
 		wal: filepath.Join(dir, "wal"), marks: filepath.Join(dir, marksFolder),
 		log: slog.New(quiet), quiet: quiet, notes: notes, scrapes: scrapes, flush: flush,
-		queues: make(map[string]*queue),
+		queues: make(map[string]*queue), readers: wlog.NewLiveReaderMetrics(reg), first: true,
 	}
 	f.all.Store(new([]*queue))
 	f.metrics = newForwardMetrics(reg)
@@ -127,6 +130,7 @@ func (f *forwarder) ApplyConfig(c *config.Config) error {
 		}
 	}
 	f.all.Store(&all)
+	f.first = false
 	return nil
 }
 

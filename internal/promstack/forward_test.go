@@ -27,6 +27,7 @@ import (
 	"github.com/prometheus/prometheus/model/relabel"
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
+	"github.com/prometheus/prometheus/scrape"
 	"github.com/prometheus/prometheus/storage/remote"
 	"github.com/prometheus/prometheus/tsdb/chunks"
 	"github.com/prometheus/prometheus/tsdb/record"
@@ -36,7 +37,8 @@ import (
 )
 
 // testReceiver keeps the times of the samples of each series in the order in which
-// they came, and answers as it is told.
+// they came, and answers as it is told. Histograms and exemplars have series of their
+// own, by their kind.
 type testReceiver struct {
 	t      *testing.T
 	url    *url.URL
@@ -85,6 +87,14 @@ func (r *testReceiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 				r.got[l.String()] = append(r.got[l.String()], s.Timestamp)
 				stored.Samples++
 			}
+			for _, h := range ts.Histograms {
+				r.got["histogram "+l.String()] = append(r.got["histogram "+l.String()], h.Timestamp)
+				stored.Histograms++
+			}
+			for _, e := range ts.Exemplars {
+				r.got["exemplar "+l.String()] = append(r.got["exemplar "+l.String()], e.Timestamp)
+				stored.Exemplars++
+			}
 		}
 		stored.SetHeaders(w)
 	} else {
@@ -96,6 +106,12 @@ func (r *testReceiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			l := ts.ToLabels(&b, nil).String()
 			for _, s := range ts.Samples {
 				r.got[l] = append(r.got[l], s.Timestamp)
+			}
+			for _, h := range ts.Histograms {
+				r.got["histogram "+l] = append(r.got["histogram "+l], h.Timestamp)
+			}
+			for _, e := range ts.Exemplars {
+				r.got["exemplar "+l] = append(r.got["exemplar "+l], e.Timestamp)
 			}
 		}
 	}
@@ -196,9 +212,10 @@ func times(from int64, n int) []int64 {
 	return all
 }
 
-// forward starts a forwarder with its endpoints.
+// forward starts a forwarder with its endpoints, after the storage, as a start does.
 func (l *testLog) forward(endpoints ...*config.RemoteWriteConfig) (*forwarder, *prometheus.Registry) {
 	l.t.Helper()
+	l.open()
 	reg := prometheus.NewRegistry()
 	log := slog.New(slog.NewTextHandler(testWriter{l.t}, nil))
 	f := newForwarder(l.dir, log, reg, notifications.NewNotifications(1, nil), nil, 100*time.Millisecond)
@@ -313,7 +330,7 @@ func TestForwardAfterAKill(t *testing.T) {
 	var kept []byte
 	eventually(t, func() (err error) {
 		kept, err = os.ReadFile(markFile(f.marks, q.key))
-		if m, wrong := parseMark(kept); wrong != nil || m.first() != at(0, 101) || m.last() != m.first() {
+		if m, wrong := parseMark(kept); wrong != nil || m.first() != at(1, 100) || m.last() != m.first() {
 			return fmt.Errorf("%s %v %v", kept, wrong, err)
 		}
 		return err
@@ -577,6 +594,7 @@ func TestForwardScales(t *testing.T) {
 	eventually(t, func() error { _, err := os.Stat(markFile(f.marks, q.key)); return err })
 	f.Close()
 	l.samples(times(1, 1000), refs...)
+	l.open()
 	reg := prometheus.NewRegistry()
 	f2 := newForwarder(l.dir, f.log, reg, f.notes, nil, time.Second)
 	w, err := f2.wanted(&config.Config{RemoteWriteConfigs: []*config.RemoteWriteConfig{endpoint(r)}})
@@ -596,6 +614,81 @@ func TestForwardScales(t *testing.T) {
 	q.finish()
 	if got := len(q.shards); got != 5 {
 		t.Errorf("%d shards", got)
+	}
+}
+
+// Native histograms and exemplars go where they are asked for; histograms with buckets
+// of their own only with 2.0.
+func TestForwardHistogramsAndExemplars(t *testing.T) {
+	for message, custom := range map[remoteapi.WriteMessageType][]int64{remoteapi.WriteV1MessageType: nil, remoteapi.WriteV2MessageType: {3}} {
+		for _, asked := range []bool{true, false} {
+			t.Run(fmt.Sprint(message, asked), func(t *testing.T) {
+				l, r := newTestLog(t), newTestReceiver(t)
+				e := endpoint(r)
+				e.ProtobufMessage, e.SendNativeHistograms, e.SendExemplars = message, asked, asked
+				f, reg := l.forward(e)
+				l.series(1, 2)
+				h := &histogram.Histogram{Schema: 1, Count: 3, Sum: 2.5, ZeroThreshold: 0.1, PositiveSpans: []histogram.Span{{Length: 2}}, PositiveBuckets: []int64{1, 1}}
+				own := &histogram.Histogram{Schema: histogram.CustomBucketsSchema, Count: 1, Sum: 1, CustomValues: []float64{1}, PositiveSpans: []histogram.Span{{Length: 1}}, PositiveBuckets: []int64{1}}
+				var enc record.Encoder
+				one, _ := enc.HistogramSamples([]record.RefHistogramSample{{Ref: 1, T: 1, H: h}}, nil)
+				two, _ := enc.FloatHistogramSamples([]record.RefFloatHistogramSample{{Ref: 1, T: 2, FH: h.ToFloat(nil)}}, nil)
+				l.write(one, two, enc.CustomBucketsHistogramSamples([]record.RefHistogramSample{{Ref: 2, T: 3, H: own}}, nil),
+					enc.Exemplars([]record.RefExemplar{{Ref: 1, T: 4, V: 1, Labels: labels.FromStrings("trace_id", "x")}}, nil))
+				l.samples(times(5, 1), 1, 2)
+				f.Notify()
+				r.has(sName(1), times(5, 1))
+				want := map[string][]int64{"histogram " + sName(1): {1, 2}, "histogram " + sName(2): custom, "exemplar " + sName(1): {4}}
+				for name, times := range want {
+					if !asked {
+						times = nil
+					}
+					r.has(name, times)
+				}
+				if asked && message == remoteapi.WriteV1MessageType {
+					if n := sum(t, reg, "prometheus_remote_storage_histograms_dropped_total"); n != 1 {
+						t.Errorf("dropped: %g", n)
+					}
+				}
+				if n := sum(t, reg, "prometheus_remote_storage_histograms_failed_total") + sum(t, reg, "prometheus_remote_storage_exemplars_failed_total"); n != 0 {
+					t.Errorf("%g are said to be lost", n)
+				}
+				f.Close()
+			})
+		}
+	}
+}
+
+// A log that was repaired, and so cut off before what was sent, goes on behind.
+func TestForwardAfterARepair(t *testing.T) {
+	l, r := newTestLog(t), newTestReceiver(t)
+	l.series(1, 2)
+	f, _ := l.forward(endpoint(r))
+	q := (*f.all.Load())[0]
+	f.Close()
+	m := mark{Shards: []place{at(9, 17), at(8, 3)}, Time: 1}
+	if err := m.write(f.marks, q.key, false); err != nil {
+		t.Fatal(err)
+	}
+	l.open()
+	f, _ = l.forward(endpoint(r))
+	l.samples(times(1, 10), 1, 2)
+	f.Notify()
+	r.has(sName(1), times(1, 10))
+	r.has(sName(2), times(1, 10))
+	f.Close()
+}
+
+// What the scrapes know of their metrics goes along with 1.0.
+func TestWireMetadata(t *testing.T) {
+	var w wire
+	w.metadata([]scrape.MetricMetadata{{MetricFamily: "a", Type: model.MetricTypeCounter, Help: "help", Unit: "s"}, {MetricFamily: "b"}})
+	var got prompb.WriteRequest
+	if err := got.Unmarshal(w.raw); err != nil {
+		t.Fatal(err)
+	}
+	if m := got.Metadata; len(m) != 2 || m[0].MetricFamilyName != "a" || m[0].Type != prompb.MetricMetadata_COUNTER || m[0].Help != "help" || m[0].Unit != "s" || m[1].MetricFamilyName != "b" {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -110,8 +110,7 @@ type queue struct {
 		floats     []record.RefFloatHistogramSample
 		metadata   []record.RefMetadata
 	}
-	readers *wlog.LiveReaderMetrics
-	series  map[chunks.HeadSeriesRef]sentSeries
+	series map[chunks.HeadSeriesRef]sentSeries
 
 	next    place // to be read
 	newest  int64 // time of the newest sample before it, not in the future
@@ -119,6 +118,7 @@ type queue struct {
 	cleaned int // checkpoint by which series were last forgotten
 
 	shards  []*shard
+	ended   bool      // the shards
 	marked  mark      // as last written
 	markAt  time.Time // of the next one
 	markDue bool      // something was sent, or is on its way, that the last one does not tell
@@ -141,7 +141,6 @@ func newQueue(f *forwarder, w wantedQueue, external labels.Labels) *queue {
 		name: w.Name(), endpoint: w.conf.URL.Redacted(),
 		news: make(chan struct{}, 1), last: make(chan struct{}),
 		builder: labels.NewBuilder(labels.EmptyLabels()),
-		readers: wlog.NewLiveReaderMetrics(nil),
 		series:  make(map[chunks.HeadSeriesRef]sentSeries),
 		cleaned: -1,
 	}
@@ -158,7 +157,7 @@ func newQueue(f *forwarder, w wantedQueue, external labels.Labels) *queue {
 func (q *queue) start() {
 	q.gauges = q.set.metrics.queue(q)
 	q.begin()
-	q.makeShards(q.conf.QueueConfig.MinShards)
+	q.makeShards(max(q.conf.QueueConfig.MinShards, 1))
 	q.scaling.begin(time.Now())
 	q.finished.Go(q.run)
 	// Remote write 2.0 sends the metadata of the log with each series.
@@ -175,17 +174,22 @@ func (q *queue) begin() {
 		first, last = -1, -1 // the reader will say so
 	}
 	m, err := readMark(q.set.marks, q.key)
-	switch {
-	case err != nil:
+	if err != nil {
 		q.log.Warn("Remote write: how much was sent before is not known, only what comes from now on is sent", "err", err)
-	case m != nil && m.last().segment() > last+1:
-		q.log.Warn("Remote write: the log of which a part was sent is not there any more, only what comes from now on is sent", "sent", m.last(), "segment", last)
-		m = nil
+	}
+	if m != nil && q.set.first {
+		// The storage began its last segment just now. A mark beyond is one of a log that
+		// was cut off by a repair, and all that is left of that was sent.
+		for i := range m.Shards {
+			m.Shards[i] = min(m.Shards[i], at(max(last, 0), 0))
+		}
 	}
 	q.next = at(max(first, 0), 0)
 	if m != nil {
 		q.newest = m.Time
 		q.skip.mark = m
+		q.seen.Store(m.Time / 1000)
+		q.gauges.sentSeen.Set(float64(m.Time / 1000))
 		q.log.Info("Remote write goes on where it ended", "segment", m.first().segment())
 		return
 	}
@@ -302,7 +306,7 @@ func (q *queue) eachRecord(file string, do func(rec []byte) error) error {
 		return err
 	}
 	defer s.Close()
-	r := wlog.NewLiveReader(q.log, q.readers, s)
+	r := wlog.NewLiveReader(q.log, q.set.readers, s)
 	for r.Next() {
 		if err := do(r.Record()); err != nil {
 			return err
@@ -328,7 +332,7 @@ func (q *queue) readSegment() error {
 	}
 	defer s.Close()
 	q.gauges.segment.Set(float64(number))
-	r := wlog.NewLiveReader(q.log, q.readers, s)
+	r := wlog.NewLiveReader(q.log, q.set.readers, s)
 	done := int(uint32(q.next)) // records that were read before an error
 	over, broken := false, false
 	for n := 0; ; {
@@ -381,6 +385,9 @@ func (q *queue) jump(number int) error {
 		q.log.Warn("Remote write: a part of the log was removed before it was read", "from", number, "to", first-1)
 		if err := q.readCheckpoint(number); err != nil {
 			return err
+		}
+		if q.next.segment() == number { // there is no checkpoint
+			q.gauges.missed.Inc()
 		}
 		q.next = max(q.next, at(first, 0))
 		return nil
@@ -614,9 +621,7 @@ func (q *queue) wait() error {
 		case <-q.last:
 			return nil // and one more look at the log
 		case <-q.news:
-			if !sleepOr(q.soft, q.last, readPause-time.Since(began)) {
-				return nil
-			}
+			sleepOr(q.soft, q.last, readPause-time.Since(began))
 			return nil
 		case <-timer.C:
 			if time.Since(began) >= readTick {
@@ -627,16 +632,14 @@ func (q *queue) wait() error {
 }
 
 // sleepOr is sleep that another channel ends, too.
-func sleepOr(ctx context.Context, other <-chan struct{}, d time.Duration) bool {
+func sleepOr(ctx context.Context, other <-chan struct{}, d time.Duration) {
 	t := time.NewTimer(max(d, 0))
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
 	case <-other:
 	case <-t.C:
-		return true
 	}
-	return false
 }
 
 // tend does what is due from time to time: batches that have waited long enough, the

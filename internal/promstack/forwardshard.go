@@ -29,6 +29,7 @@ type shard struct {
 	first   place     // of the first item of filling
 	since   time.Time // when that came
 	pushed  int64     // batches
+	dropped int       // samples of the batch at which it ended, once it is over
 
 	// Of both.
 	delivered atomic.Int64  // batches
@@ -48,6 +49,7 @@ func (q *queue) makeShards(n int) {
 		q.shards[i] = s
 		go q.sendAll(s)
 	}
+	q.ended = false
 	q.gauges.shards.Set(float64(n))
 }
 
@@ -121,6 +123,10 @@ func (q *queue) pushAll() {
 
 // endShards waits until the shards have sent what they have, or may send no more.
 func (q *queue) endShards() {
+	if q.ended {
+		return
+	}
+	q.ended = true
 	for _, s := range q.shards {
 		close(s.in)
 	}
@@ -129,7 +135,7 @@ func (q *queue) endShards() {
 	}
 }
 
-// left is how many samples are on their way.
+// left is how many samples were on their way when the shards ended.
 func (q *queue) left() (n int) {
 	for _, s := range q.shards {
 		if s.filling != nil {
@@ -138,9 +144,7 @@ func (q *queue) left() (n int) {
 		for b := range s.in { // closed
 			n += len(b.items)
 		}
-		if s.delivered.Load() != s.pushed && n == 0 {
-			n = 1 // one that was being sent
-		}
+		n += s.dropped
 	}
 	return n
 }
@@ -152,6 +156,7 @@ func (q *queue) sendAll(s *shard) {
 	for b := range s.in {
 		newest, ok := q.send(b, &w)
 		if !ok {
+			s.dropped = len(b.items)
 			return
 		}
 		if newest > s.newest.Load() {
@@ -335,7 +340,7 @@ func shardsFor(n int, busy, blocked float64, least, most int) (needed int) {
 	if blocked > 0.5 {
 		needed = max(needed, n+n/2+1)
 	}
-	return min(max(needed, least), most)
+	return max(min(max(needed, least), most), 1)
 }
 
 // scale thinks the number of shards over.

@@ -186,7 +186,7 @@ func (r *receiver) missing(stored []series, external ...string) (missing []strin
 // in order, the collector sends all that it has stored. WATCHPOST_KILLS is the number
 // of kills; each takes a few seconds.
 func TestCollectorForwardsThroughKills(t *testing.T) {
-	kills := 4
+	kills := 3
 	if n, err := strconv.Atoi(os.Getenv("WATCHPOST_KILLS")); err == nil {
 		kills = n
 	}
@@ -202,15 +202,15 @@ func TestCollectorForwardsThroughKills(t *testing.T) {
 	c.args = append(c.args, "--config.file="+file)
 	for round := range kills {
 		c.start()
-		if round%2 == 0 {
+		if round%3 > 0 {
 			r.setDown(true)
 			time.Sleep(time.Duration(random.Int64N(int64(2 * time.Second))))
 		}
-		if round%4 != 2 { // in one round of four it stays down until after the kill
+		if round%3 == 1 { // otherwise it stays down until after the end
 			r.setDown(false)
 		}
-		time.Sleep(time.Second + time.Duration(random.Int64N(int64(2*time.Second))))
-		if round%4 == 3 {
+		time.Sleep(time.Second + time.Duration(random.Int64N(int64(time.Second))))
+		if round%3 == 2 && round%2 == 0 {
 			if err := c.end(syscall.SIGTERM); err != nil {
 				t.Errorf("round %d: %v", round, err)
 			}
@@ -249,7 +249,7 @@ func TestCollectorForwardsThroughKills(t *testing.T) {
 // The same of an agent, which keeps nothing but its log: of a target that counts its
 // scrapes every number has come, but for those that a kill kept from the log.
 func TestAgentForwardsThroughKills(t *testing.T) {
-	const kills = 3
+	const kills = 2
 	r := newReceiver(t)
 	var scrapes atomic.Int64
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -179,7 +179,12 @@ type series struct {
 
 // query asks the API.
 func (c *collector) query(expr string) ([]series, error) {
-	r, err := http.Get("http://" + c.web + "/api/v1/query?query=" + url.QueryEscape(expr))
+	return ask(c.web, "query="+url.QueryEscape(expr))
+}
+
+// ask asks an API for an instant query.
+func ask(address, query string) ([]series, error) {
+	r, err := http.Get("http://" + address + "/api/v1/query?" + query)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +197,7 @@ func (c *collector) query(expr string) ([]series, error) {
 		return nil, fmt.Errorf("%s: %w", r.Status, err)
 	}
 	if answer.Status != "success" {
-		return nil, fmt.Errorf("%s: %s", expr, answer.Error)
+		return nil, fmt.Errorf("%s: %s", query, answer.Error)
 	}
 	return answer.Data.Result, nil
 }
