@@ -314,6 +314,8 @@ func TestPageOfAFleet(t *testing.T) {
 		b.open("/alerts")
 		b.wait(`document.querySelector(".rules .firing .alert")?.innerText.includes("crashes again and again")`)
 		b.shot("alerts-light")
+		b.press(".rules .firing .alert a")
+		b.wait(`location.pathname === "/pod" && document.querySelector("main").innerText.includes("CrashLoopBackOff")`)
 		b.open("/cardinality")
 		b.wait(`document.querySelector("#bars-by li") !== null`)
 		b.shot("cardinality-light")
@@ -340,36 +342,83 @@ func TestPageOfAFleet(t *testing.T) {
 		b.quiet()
 	})
 
+	t.Run("what is not there", func(t *testing.T) {
+		b := b.in(t)
+		for _, v := range []struct{ name, path, says string }{
+			{"pod", "/pod?namespace=nowhere&pod=gone", "pod nowhere/gone is not there"},
+			{"node", "/node?node=gone", "no node of that name"},
+			{"app", "/app?namespace=nowhere&kind=Deployment&app=gone", "no pod of Deployment gone"},
+			{"fleet", "/fleet?q=zzz", "No node matches."},
+			{"pods", "/pods?q=zzz", "No pod matches."},
+			{"apps", "/apps?q=zzz", "No application matches."},
+			{"targets", "/targets?q=zzz", "No target matches"},
+			{"metric", "/cardinality?metric=gone", "No series of that name"},
+			{"query", "/query?expr=gone", "No series: nothing matches"},
+			{"mistake", "/query?expr=up%7B", "parse error"},
+			{"time", "/fleet?time=2020-01-01T00:00:00Z", "No node has reported"},
+		} {
+			b.open(v.path)
+			b.wait(fmt.Sprintf(`document.querySelector("main")?.innerText.includes(%q)`, v.says))
+			b.shot("none-" + v.name)
+		}
+		b.quiet("404 (Not Found)", "400 (Bad Request)", "422 (Unprocessable Entity)")
+	})
+
+	t.Run("another time", func(t *testing.T) {
+		b := b.in(t)
+		then := time.Now().Add(-20 * time.Minute).UTC().Format(time.RFC3339)
+		silent := testfleet.NodeName(13)
+		b.open(address("/fleet", "time", then, "q", silent))
+		// It has fallen silent ten minutes ago.
+		first := fmt.Sprintf(`[...document.querySelectorAll(".nodes tbody tr")].find((r) => r.querySelector("a.row").innerText.trim().split(/\s+/).includes(%q))`, silent)
+		b.wait(first + ` !== undefined && !` + first + `.innerText.includes("silent:") && ` + first + `.querySelector("td.cpu .bar") !== null`)
+		b.shot("then-light")
+		evaluate[any](b, first+`.querySelector("a.row").click()`)
+		b.wait(`location.pathname === "/node" && new URLSearchParams(location.search).get("time") !== null`)
+		b.wait(`document.querySelector(".live")?.innerText.includes("back to now") && !document.querySelector("main").innerText.includes("silent:")`)
+		b.press(".live")
+		b.wait(`new URLSearchParams(location.search).get("time") === null && document.querySelector(".why")?.innerText.includes("silent:")`)
+		b.press(`nav a[href^="/pods"]`)
+		b.wait(`location.pathname === "/pods" && !location.search.includes("time") && document.querySelector(".pods tbody tr") !== null`)
+		b.quiet()
+	})
+
 	t.Run("every width, light and dark", func(t *testing.T) {
 		b := b.in(t)
-		views := []struct{ name, path, there string }{
-			{"fleet", "/fleet", `document.querySelector(".nodes tbody tr") !== null`},
-			{"node", address("/node", "node", testfleet.NodeName(sick.Node), "cluster", testfleet.Cluster), drawn("#panel-cpu .chart")},
-			{"pods", "/pods?state=sick", `document.querySelector(".pods tbody tr") !== null`},
-			{"pod", address("/pod", ofPod...), drawn("#panel-memory .chart")},
-			{"apps", "/apps", `document.querySelector(".apps tbody tr") !== null`},
-			{"app", address("/app", ofApp...), drawn("#panel-cpu .chart")},
-			{"targets", "/targets", `document.querySelector(".targets tbody tr") !== null`},
-			{"alerts", "/alerts", `document.querySelector(".rules li") !== null`},
-			{"query", "/query?expr=sum+by+(phase)+(kube_pod_status_phase)&tab=graph", drawn(".big .chart")},
-			{"cardinality", "/cardinality", `document.querySelector("#bars-by li") !== null`},
-			{"status", "/status", `document.querySelector(".plain tr") !== null`},
+		views := []struct {
+			name, path, there string
+			list              bool
+		}{
+			{"fleet", "/fleet", `document.querySelector(".nodes tbody tr") !== null`, true},
+			{"node", address("/node", "node", testfleet.NodeName(sick.Node), "cluster", testfleet.Cluster), drawn("#panel-cpu .chart"), false},
+			{"pods", "/pods?state=sick", `document.querySelector(".pods tbody tr") !== null`, true},
+			{"pod", address("/pod", ofPod...), drawn("#panel-memory .chart"), true},
+			{"apps", "/apps", `document.querySelector(".apps tbody tr") !== null`, true},
+			{"app", address("/app", ofApp...), drawn("#panel-cpu .chart"), true},
+			{"targets", "/targets", `document.querySelector(".targets tbody tr") !== null`, true},
+			{"alerts", "/alerts", `document.querySelector(".rules li") !== null`, false},
+			{"query", "/query?expr=sum+by+(phase)+(kube_pod_status_phase)&tab=graph", drawn(".big .chart"), false},
+			{"cardinality", "/cardinality", `document.querySelector("#bars-by li") !== null`, false},
+			{"status", "/status", `document.querySelector(".plain tr") !== null`, false},
 		}
 		for _, scheme := range []string{"light", "dark"} {
 			b.prefers(scheme)
 			for _, screen := range []struct {
 				name          string
 				width, height int64
-			}{{"desktop", 1400, 900}, {"phone", 390, 844}} {
+			}{{"desktop", 1400, 900}, {"window", 1024, 768}, {"half", 780, 900}, {"phone", 390, 844}} {
 				if scheme == "dark" && os.Getenv("E2E_SCREENSHOTS") == "" {
 					continue // the layout is the same
 				}
 				b.size(screen.width, screen.height)
 				for _, v := range views {
+					if between := screen.width > 500 && screen.width < 1400; between && !v.list {
+						continue // charts and text fit anywhere
+					}
 					b.open(v.path)
 					b.wait(v.there)
 					b.wait(settled)
-					if over := evaluate[int](b, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
+					if over := evaluate[int](b, `Math.max(document.documentElement.scrollWidth - innerWidth, ...[...document.querySelectorAll(".scroll:has(> .list)")].map((e) => e.scrollWidth - e.clientWidth))`); over > 0 {
 						t.Errorf("%s is %d pixels wider than a %s", v.name, over, screen.name)
 					}
 					b.shot(fmt.Sprintf("fleet-%s-%s-%s", v.name, screen.name, scheme))
@@ -424,7 +473,7 @@ func TestPageAuth(t *testing.T) {
 		"/api/page/cardinality/metric?name=up", "/api/v1/query?query=up", "/api/v1/query_range?query=up&start=0&end=1&step=1", "/api/v1/labels", "/api/v1/label/job/values",
 		"/api/v1/series?match[]=up", "/api/v1/metadata", "/api/v1/rules", "/api/v1/alerts", "/api/v1/targets", "/api/v1/scrape_pools",
 		"/api/v1/status/config", "/api/v1/status/flags", "/api/v1/status/buildinfo", "/api/v1/status/runtimeinfo", "/api/v1/status/tsdb", "/api/v1/status/walreplay",
-		"/federate?match[]=up", "/metrics", "/-/healthy", "/-/ready", "/healthz", "/livez", "/readyz", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/heap",
+		"/federate?match[]=up", "/metrics", "/-/healthy", "/-/ready", "/healthz", "/livez", "/readyz",
 		"/probe?target=127.0.0.1:1&module=tcp_connect", "/push/metrics", "/push/-/healthy", "/push/api/v1/status",
 	}
 	// Every file of the page.

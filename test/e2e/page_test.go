@@ -165,7 +165,11 @@ func evaluate[T any](b *browser, expr string) T {
 func (b *browser) wait(expr string) {
 	b.t.Helper()
 	poll := chromedp.Poll[chromedp.Void](expr, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(patience))
-	if err := chromedp.Do(b.ctx, poll); err != nil {
+	err := chromedp.Do(b.ctx, poll)
+	for tries := 0; err != nil && strings.Contains(err.Error(), "Cannot find context") && tries < 3; tries++ {
+		err = chromedp.Do(b.ctx, poll) // the driver asked the page that was there before
+	}
+	if err != nil {
 		b.t.Fatalf("waiting for %s: %v\nthe page says:\n%s", expr, err, evaluate[string](b, "document.body.innerText"))
 	}
 }

@@ -153,7 +153,8 @@ export class Api {
       throw failure(e, signal, limit, `The collector answered ${response.status} ${response.statusText}`.trim() + ".");
     }
     if (body.status !== "success" || body.data === undefined) {
-      throw new ApiError(`${body.errorType ?? response.status}: ${body.error ?? "no reason given"}`);
+      const reason = body.error ?? "no reason given";
+      throw new ApiError(body.errorType === "not_found" ? reason : `${body.errorType ?? response.status}: ${reason}`);
     }
     return { data: body.data, warnings: body.warnings ?? [], infos: body.infos ?? [] };
   }

@@ -1,6 +1,6 @@
 // Numbers with a bar: a share of a whole, or a use beside what was asked for and what is allowed.
 
-import { format, type Unit } from "./units";
+import { absent, format, type Unit } from "./units";
 
 /** level says when a share needs a look. */
 export const level = (share: number | null): string => (share === null ? "" : share >= 0.9 ? "high" : share >= 0.8 ? "raised" : "");
@@ -8,11 +8,12 @@ export const level = (share: number | null): string => (share === null ? "" : sh
 /** Share is a part of 1. */
 export function Share({ value, calm }: { value: number | null; calm?: boolean }) {
   const l = calm ? "" : level(value);
+  if (value === null) return <span class="value">{absent}</span>; // an empty bar would look like nothing used
   return (
     <span class="meter">
       <span class={`value ${l}`}>{format("percent", value)}</span>
       <span class="bar" aria-hidden="true">
-        <i class={l} style={{ width: `${Math.min(100, Math.max(0, (value ?? 0) * 100))}%` }} />
+        <i class={l} style={{ width: `${Math.min(100, Math.max(0, value * 100))}%` }} />
       </span>
     </span>
   );

@@ -4,6 +4,7 @@ import { api } from "../connection";
 import { useRefresh } from "../controls";
 import { Filter, States } from "../list";
 import { useLoad, useNow } from "../load";
+import { nodeHref, podHref } from "../fleet";
 import { href } from "../router";
 import { absent, format, span } from "../units";
 import { Choice, Failure, Renew, Waiting } from "../widgets";
@@ -176,6 +177,7 @@ function RuleRow({ rule: r, state, group }: { rule: Rule; state: string; group: 
             {a.annotations.summary ?? a.annotations.description ?? a.annotations.message ?? r.name}
             <small>
               {" "}
+              <About labels={a.labels} />
               {a.state} {a.activeAt ? `for ${span((Date.now() - Date.parse(a.activeAt)) / 1000)}` : absent} · value {format("number", Number(a.value))}
             </small>
           </p>
@@ -185,4 +187,13 @@ function RuleRow({ rule: r, state, group }: { rule: Rule; state: string; group: 
       {active.length > alertsShown && <p class="note">{active.length - alertsShown} more.</p>}
     </details>
   );
+}
+
+/** About leads from an alert to the pod or the node that it is about. */
+function About({ labels }: { labels: Record<string, string> }) {
+  const { cluster = "", namespace, pod, node, job, instance } = labels;
+  if (namespace && pod) return <a href={podHref({ cluster, namespace, pod })}>the pod · </a>;
+  if (node) return <a href={nodeHref({ cluster, name: node })}>the node · </a>;
+  if (job === "node" && instance) return <a href={nodeHref({ cluster, name: instance, job, instance })}>the node · </a>;
+  return null;
 }

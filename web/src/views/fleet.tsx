@@ -41,11 +41,14 @@ const columns: Column<Node>[] = [
     right: true,
     down: true,
     at: "network",
-    show: (n) => (
-      <span class="ways">
-        <span>↓ {format("bytes/s", n.receive)}</span> <span>↑ {format("bytes/s", n.transmit)}</span>
-      </span>
-    ),
+    show: (n) =>
+      n.receive === null && n.transmit === null ? (
+        absent
+      ) : (
+        <span class="ways">
+          <span>↓ {format("bytes/s", n.receive)}</span> <span>↑ {format("bytes/s", n.transmit)}</span>
+        </span>
+      ),
   },
   { name: "Pressure", sort: "pressure", right: true, down: true, at: "pressure", show: (n) => format("percent", n.pressure) },
   {

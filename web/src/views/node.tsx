@@ -79,8 +79,9 @@ function Title({ node }: { node: NodeRow | undefined }) {
 }
 
 function Why({ node }: { node: NodeRow }) {
-  if (!node.why?.length) return null;
-  return <p class={`note why ${node.state === "down" ? "bad" : "warn"}`}>{node.why.join(" · ")}</p>;
+  const why = node.why?.filter((w) => !w.endsWith("of its pods in trouble")); // that is said below, and leads there
+  if (!why?.length) return null;
+  return <p class={`note why ${node.state === "down" ? "bad" : "warn"}`}>{why.join(" · ")}</p>;
 }
 
 /** Sick leads to the pods in trouble, above everything else. */
