@@ -38,10 +38,12 @@ type Source interface {
 
 // Bounds and habits.
 const (
-	// MaxAge is how old the list of nodes and the list of pods may be: whoever
-	// pages, sorts and searches within that time asks the storage nothing.
-	// What took long to make is held longer, five times as long as it took and
-	// mostMaxAge at most: a slow machine is not made slower by its readers.
+	// MaxAge is how long the list of nodes and the list of pods are fresh: whoever
+	// pages, sorts and searches within that time asks the storage nothing. Who asks
+	// later has them made anew, and is answered with the old ones once more, unless
+	// these are older than mostMaxAge. What took long to make is fresh longer, five
+	// times as long as it took and half of mostMaxAge at most: a slow machine is not
+	// made slower by its readers.
 	MaxAge     = 10 * time.Second
 	mostMaxAge = time.Minute
 	// keepUnused is how long they are held after they were last asked for.
@@ -285,22 +287,38 @@ type kept[T any] struct {
 	made   time.Time
 	fresh  time.Duration // how long it is, from made on
 	gen    int           // tells one use from the next
+	untold *inquiry      // what making it took, until an answer tells
 }
 
-// get is the value of m, made anew where it is older than MaxAge; asked is what that
-// took, nil where it was there. Who asks while it is being made waits. What was does
-// not change: a value of the past is never too old.
+// get is the value of m. One that is not fresh any more is made anew; until that is
+// done the old one is answered, if it is not older than mostMaxAge, so that nobody
+// waits but the first. asked is what making it took, nil where that was told before.
+// What was does not change: a value of the past is never too old.
 func (k *kept[T]) get(ctx context.Context, m *moment, build func(context.Context, *inquiry) (T, error)) (value T, made time.Time, asked *inquiry, err error) {
 	for {
 		k.mu.Lock()
-		if !k.made.IsZero() && (!m.at.IsZero() || m.now().Sub(k.made) < k.fresh) {
+		if age := m.now().Sub(k.made); !k.made.IsZero() && (!m.at.IsZero() || age < mostMaxAge) {
 			defer k.mu.Unlock()
+			if m.at.IsZero() && age >= k.fresh && k.making == nil {
+				k.making = make(chan struct{})
+				go func() {
+					ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), Timeout)
+					defer cancel()
+					_ = k.make(ctx, m, build) // who asks when the old one is too old hears of it
+				}()
+			}
 			k.use()
-			return k.value, k.made, nil, nil
+			asked, k.untold = k.untold, nil
+			return k.value, k.made, asked, nil
 		}
 		wait := k.making
 		if wait == nil {
-			break
+			k.making = make(chan struct{})
+			k.mu.Unlock()
+			if err := k.make(ctx, m, build); err != nil {
+				return value, made, nil, err
+			}
+			continue
 		}
 		k.mu.Unlock()
 		select {
@@ -309,23 +327,22 @@ func (k *kept[T]) get(ctx context.Context, m *moment, build func(context.Context
 			return value, made, nil, context.Cause(ctx)
 		}
 	}
-	done := make(chan struct{})
-	k.making = done
-	k.mu.Unlock()
+}
 
-	made, asked = m.now(), m.inquire()
-	value, err = build(ctx, asked)
-
+// make makes the value; k.making is the caller's, and closed by it.
+func (k *kept[T]) make(ctx context.Context, m *moment, build func(context.Context, *inquiry) (T, error)) error {
+	made, asked := m.now(), m.inquire()
+	value, err := build(ctx, asked)
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	close(k.making)
 	k.making = nil
-	close(done)
 	if err == nil {
-		k.value, k.made = value, made
-		k.fresh = max(MaxAge, min(mostMaxAge, 5*m.now().Sub(made)))
+		k.value, k.made, k.untold = value, made, asked
+		k.fresh = max(MaxAge, min(mostMaxAge/2, 5*m.now().Sub(made)))
 		k.use()
 	}
-	return value, made, asked, err
+	return err
 }
 
 // use puts the end of the value off. The caller holds the lock.
@@ -337,7 +354,7 @@ func (k *kept[T]) use() {
 		defer k.mu.Unlock()
 		if k.gen == gen {
 			var none T
-			k.value, k.made = none, time.Time{}
+			k.value, k.made, k.untold = none, time.Time{}, nil
 		}
 	})
 }
