@@ -32,8 +32,7 @@ type part struct {
 
 	addresses []string
 	proc      *agent.Program
-	started   time.Duration // CPU when the measurement began
-	sizes     []int64       // RSS, sampled
+	sizes     []int64 // RSS, sampled
 	cost
 }
 

@@ -6,7 +6,6 @@ package promstack
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/prometheus/prometheus/config"
@@ -16,14 +15,15 @@ import (
 	_ "github.com/prometheus/prometheus/discovery/file"
 	_ "github.com/prometheus/prometheus/discovery/http"
 	"github.com/prometheus/prometheus/discovery/kubernetes"
+	"github.com/prometheus/prometheus/util/features"
 	"github.com/prometheus/prometheus/util/logging"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 )
 
-// newDiscovery makes the managers that find the targets of scrapes and the
+// newDiscovery makes what finds the targets of scrapes and the
 // Alertmanagers. Their work ends with ctx.
-func (e *Engine) newDiscovery(ctx context.Context) (targets, managers *discovery.Manager, watches *kubeWatches, err error) {
+func (e *Engine) newDiscovery(ctx context.Context) (targets, managers *finder, watches *kubeWatches, err error) {
 	// client-go logs to a process-wide logger of its own; without this its lines
 	// would go to standard error in another format.
 	klog.SetSlogLogger(e.log.With("component", "kubernetes client"))
@@ -37,19 +37,25 @@ func (e *Engine) newDiscovery(ctx context.Context) (targets, managers *discovery
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("discovery: %w", err)
 	}
-	manager := func(name string) *discovery.Manager {
-		return discovery.NewManager(ctx, e.log.With("component", "discovery", "for", name), e.reg, metrics,
-			discovery.Name(name), discovery.FeatureRegistry(e.known), discovery.Updatert(e.cfg.DiscoveryInterval))
+	if e.known != nil {
+		for _, name := range discovery.RegisteredConfigNames() {
+			e.known.Enable(features.ServiceDiscoveryProviders, name)
+		}
 	}
-	targets, managers = manager("scrape"), manager("notify")
-	if targets == nil || managers == nil { // the manager has logged why
-		return nil, nil, nil, errors.New("discovery: the registry already holds the metrics of another engine")
+	for _, f := range []struct {
+		name string
+		to   **finder
+	}{{"scrape", &targets}, {"notify", &managers}} {
+		*f.to, err = newFinder(ctx, f.name, e.log.With("component", "discovery", "for", f.name), e.reg, metrics, e.cfg.DiscoveryInterval)
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("discovery: %w", err)
+		}
 	}
 	return targets, managers, newKubeWatches(e.reg, metrics.MechanismMetrics[(*kubernetes.SDConfig)(nil).Name()]), nil
 }
 
 // applyTargets hands the discoveries of all scrape jobs to m.
-func applyTargets(m *discovery.Manager, watches *kubeWatches) func(*config.Config) error {
+func applyTargets(m *finder, watches *kubeWatches) func(*config.Config) error {
 	return func(c *config.Config) error {
 		jobs, err := c.GetScrapeConfigs()
 		if err != nil {
@@ -64,7 +70,7 @@ func applyTargets(m *discovery.Manager, watches *kubeWatches) func(*config.Confi
 }
 
 // applyAlertmanagers hands the discoveries of all Alertmanagers to m.
-func applyAlertmanagers(m *discovery.Manager) func(*config.Config) error {
+func applyAlertmanagers(m *finder) func(*config.Config) error {
 	return func(c *config.Config) error {
 		sets := make(map[string]discovery.Configs)
 		for name, am := range c.AlertingConfig.AlertmanagerConfigs.ToMap() {
