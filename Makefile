@@ -80,10 +80,10 @@ bench-state: build control-plane ## state-agent beside kube-state-metrics on a l
 bench-collector: build prometheus ## collector beside Prometheus on 400 targets: a quarter of an hour
 	go run ./bench/collector --limits
 
-bench-suite: build control-plane prometheus ## all programs beside all they take the place of: a quarter of an hour; with SUITE='--kubeconfig=… --kubelet=…' on a real node
+bench-suite: build cluster prometheus ## all programs beside all they take the place of, on a real kubelet: a quarter of an hour (root)
 	cd bench/peers && go build -o ../../bin/node_exporter github.com/prometheus/node_exporter
 	cd bench/peers/kube-state-metrics && go build -o ../../../bin/kube-state-metrics k8s.io/kube-state-metrics/v2
-	go run ./bench/suite --limits $(SUITE)
+	go run ./bench/suite --limits --cluster=40
 
 golden: ## refresh every expected output, then read the diff
 	go test ./cmd/node-agent ./cmd/cadvisor-proxy ./collectors ./kube -run 'Golden|Docs' -update

@@ -28,6 +28,7 @@ import (
 type options struct {
 	programs                              string // folder of all of them
 	kubeconfig                            string
+	clusterPods                           int
 	size                                  fleet.Size
 	node                                  string
 	kubelet                               string
@@ -42,6 +43,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.programs, "programs", "bin", "`folder` with the programs of both")
 	flag.StringVar(&o.kubeconfig, "kubeconfig", "", "the admin's `file` for the API server that both watch; empty starts one, with objects as of --pods")
+	flag.IntVar(&o.clusterPods, "cluster", 0, "start a cluster with a real kubelet and as many `pods`, of two containers each, at most 100 (root)")
 	flag.IntVar(&o.size.Pods, "pods", 110, "pods of our own API server, each of three containers")
 	flag.IntVar(&o.size.Nodes, "nodes", 1, "nodes of our own API server")
 	flag.IntVar(&o.size.Other, "other", 20, "objects of each of the other usual kinds there")
@@ -74,6 +76,8 @@ func (o *options) check(args []string) error {
 		return fmt.Errorf("what is %q?", args)
 	case o.interval < time.Second || o.during < 4*o.interval || o.settle < o.interval:
 		return errors.New("needs an interval of a second or more, --for four of them, --settle one")
+	case o.clusterPods < 0 || o.clusterPods > 100 || o.clusterPods > 0 && (o.kubeconfig != "" || o.kubelet != "" || o.node != ""):
+		return errors.New("--cluster takes up to 100 pods, and neither --kubeconfig nor --kubelet nor --node: it has its own")
 	case o.kubelet == "" && (o.kubeletToken != "" || o.kubeletCert != ""):
 		return errors.New("--kubelet-token-file and --kubelet-cert-file are for --kubelet")
 	case o.kubeletToken != "" && o.kubeletCert != "" || (o.kubeletCert == "") != (o.kubeletKey == ""):
@@ -96,6 +100,13 @@ func (o *options) run(ctx context.Context) (err error) {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	} else if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
+	}
+	if o.clusterPods > 0 {
+		own, failed := o.startCluster(ctx)
+		if failed != nil {
+			return failed
+		}
+		defer func() { err = errors.Join(err, own.Stop()) }()
 	}
 	server, err := apiserver.Open(o.kubeconfig, "")
 	if err != nil {

@@ -144,6 +144,8 @@ func TestCheck(t *testing.T) {
 	for want, change := range map[string]func(*options){
 		"needs an interval":     func(o *options) { o.during = 30 * time.Second },
 		"are for --kubelet":     func(o *options) { o.kubeletToken = "t" },
+		"has its own":           func(o *options) { o.clusterPods, o.kubeconfig = 40, "k" },
+		"up to 100 pods":        func(o *options) { o.clusterPods = 101 },
 		"needs --node":          func(o *options) { o.kubelet = "https://a:1" },
 		"a certificate and its": func(o *options) { o.kubelet, o.node, o.kubeletCert = "https://a:1", "n", "c" },
 	} {

@@ -281,9 +281,9 @@ func writeTar(file string, files map[string][]byte, at time.Time) error {
 	return os.Rename(file+".new", file)
 }
 
-// clear removes what an earlier version of a program left, so that a folder of images holds
+// removeOld removes what an earlier version of a program left, so that a folder of images holds
 // one of each.
-func clear(output, program string) error {
+func removeOld(output, program string) error {
 	old, err := filepath.Glob(filepath.Join(output, program+"-*"))
 	if err != nil {
 		return fmt.Errorf("%s: %w", output, err)

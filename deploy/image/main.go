@@ -183,7 +183,7 @@ func (o options) stages() ([]stage, error) {
 // make makes the images of one program.
 func (o options) make(out io.Writer, s stage, dirs map[string]string) error {
 	name := o.repository + "/" + s.name + ":" + o.source.version
-	if err := clear(o.output, s.name); err != nil {
+	if err := removeOld(o.output, s.name); err != nil {
 		return err
 	}
 	withCertificates := slices.ContainsFunc(s.copies, func(c copied) bool { return slices.Contains(c.sources, stagedAt+"/"+certificateFile) })

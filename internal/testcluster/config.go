@@ -13,8 +13,8 @@ const cniPlugins = "/usr/lib/cni"
 // socket is where containerd listens in the place: where every node has it.
 const socket = "/run/containerd/containerd.sock"
 
-// pauseImage is what sandboxes of pods are made of.
-const pauseImage = "registry.example/pause:1"
+// PauseImage is what sandboxes of pods are made of: a program that waits to be ended.
+const PauseImage = "registry.example/pause:1"
 
 // dnsPort of the node.
 const dnsPort = 53
@@ -34,7 +34,7 @@ state = "/run/containerd"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = %q
     conf_dir = %q
-`, socket, pauseImage, cniPlugins, cniDir)
+`, socket, PauseImage, cniPlugins, cniDir)
 }
 
 // cniConfig is a bridge with addresses out of the pods' range, which the node routes.
@@ -109,7 +109,7 @@ func (c *Cluster) startContainerd(ctx context.Context, pause string, images []st
 		return err
 	}
 	archive := filepath.Join(c.dir, "pause.tar")
-	if err := (Image{Name: pauseImage, Files: map[string]string{"/pause": pause}, Entrypoint: []string{"/pause"}}).Write(archive); err != nil {
+	if err := (Image{Name: PauseImage, Files: map[string]string{"/pause": pause}, Entrypoint: []string{"/pause"}}).Write(archive); err != nil {
 		return err
 	}
 	for _, archive := range append([]string{archive}, images...) {
