@@ -5,6 +5,7 @@ package scraper
 
 import (
 	"hash/maphash"
+	"slices"
 	"sync"
 	"unique"
 	"unsafe"
@@ -30,6 +31,19 @@ type families struct {
 	next  int      // where the next one is expected
 	bytes int      // of texts
 	index index    // made for a scrape whose families are not in the expected order
+}
+
+// fewFamilies are searched one after the other.
+const fewFamilies = 128
+
+func (f *families) search(h uint64) int {
+	if len(f.hash) <= fewFamilies {
+		return slices.Index(f.hash, h)
+	}
+	if f.index.slots == nil {
+		f.index.build(f.hash)
+	}
+	return f.index.find(f.hash, h)
 }
 
 // The texts below are copied where they are kept.
@@ -80,10 +94,7 @@ func (f *families) find(name []byte) int {
 			return i
 		}
 	}
-	if f.index.slots == nil {
-		f.index.build(f.hash)
-	}
-	i := f.index.find(f.hash, h)
+	i := f.search(h)
 	if i < 0 {
 		i = len(f.hash)
 		m := scrape.MetricMetadata{MetricFamily: string(name), Type: model.MetricTypeUnknown}
@@ -113,7 +124,7 @@ func (f *families) turn(taken bool) {
 		clear(f.known[n:])
 		f.hash, f.known, f.last = f.hash[:n], f.known[:n], f.last[:n]
 	}
-	f.index = index{} // targets that need it have few families, or should say them in order
+	f.index = index{} // a target with many families says them in order
 	f.next = 0
 	f.now++
 }
@@ -137,10 +148,8 @@ func (f *families) GetMetadata(name string) (scrape.MetricMetadata, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	h := maphash.String(f.seed, name)
-	for i := range f.hash {
-		if f.hash[i] == h {
-			return f.known[i].Value(), true
-		}
+	if i := slices.Index(f.hash, h); i >= 0 {
+		return f.known[i].Value(), true
 	}
 	return scrape.MetricMetadata{}, false
 }

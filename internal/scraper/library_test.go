@@ -427,6 +427,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 }
 
 func TestLikeLibrary(t *testing.T) {
+	t.Parallel()
 	// Where a machine is so busy that a scrape may have been given up, nothing can be said.
 	left, interval := answersCases, 800*time.Millisecond
 	for range 5 {

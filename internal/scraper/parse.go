@@ -494,8 +494,10 @@ func float(b []byte) (float64, bool) {
 		}
 		return v, true
 	}
-	if bytes.ContainsAny(b, "pP_") {
-		return 0, false
+	for _, c := range b[i:] {
+		if c == 'p' || c == 'P' || c == '_' {
+			return 0, false
+		}
 	}
 	v, err := strconv.ParseFloat(borrowed(b), 64)
 	return v, err == nil

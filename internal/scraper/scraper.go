@@ -177,6 +177,7 @@ func (m *Manager) Stop() {
 		work.Go(p.close)
 	}
 	work.Wait()
+	closeAll(m.failures)
 }
 
 // ApplyConfig takes a configuration over. Jobs that it does not change go on.
