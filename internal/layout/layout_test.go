@@ -48,7 +48,7 @@ var own = map[string][]string{
 	"watchpost/internal/push":           {"watchpost/internal/run", "watchpost/internal/serve"},
 	"watchpost/internal/run":            {},
 	"watchpost/internal/runtimesock":    {},
-	"watchpost/internal/scraper":        {"watchpost/internal/expo"},
+	"watchpost/internal/scraper":        {"watchpost/internal/expo", "watchpost/internal/run"},
 	"watchpost/internal/self":           {"watchpost/internal/expo", "watchpost/internal/hostfs"},
 	"watchpost/internal/serve":          {"watchpost/internal/expo", "watchpost/internal/run"},
 	"watchpost/internal/stateagent":     {"watchpost/internal/expo", "watchpost/internal/run", "watchpost/internal/self", "watchpost/internal/serve", "watchpost/internal/words", "watchpost/kube"},

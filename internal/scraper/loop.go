@@ -22,6 +22,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/scrape"
 	"github.com/prometheus/prometheus/storage"
+
+	"watchpost/internal/run"
 )
 
 // loop scrapes one target with one configuration.
@@ -288,11 +290,11 @@ func (l *loop) end() {
 		return // there are none
 	}
 	ctx := l.pool.ctx
-	if !sleep(ctx, time.Until(l.due)) {
+	if run.Sleep(ctx, time.Until(l.due)) != nil {
 		return
 	}
 	at := time.Now()
-	if !sleep(ctx, time.Until(l.due.Add(l.interval))) || !sleep(ctx, l.interval/10) {
+	if run.Sleep(ctx, time.Until(l.due.Add(l.interval+l.interval/10))) != nil {
 		return
 	}
 	// If the target was made anew and scraped, these marks are older, and not wanted.
@@ -304,16 +306,5 @@ func (l *loop) end() {
 	}
 	if err := app.Commit(); err != nil {
 		l.log().Warn("The series of a target that has gone could not be ended", "err", err)
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }
