@@ -80,7 +80,7 @@ func installed(t *testing.T, variable string, names ...string) string {
 // asked is what an address answers to a query at a time, by the labels left.
 func asked(address, query string, at time.Time) (map[string]float64, error) {
 	// VictoriaMetrics answers without the newest samples, unless it is told not to cache.
-	got, err := ask(address, fmt.Sprintf("nocache=1&query=%s&time=%d", url.QueryEscape(query), at.Unix()))
+	got, err := instant(address, fmt.Sprintf("nocache=1&query=%s&time=%d", url.QueryEscape(query), at.Unix()))
 	if err != nil {
 		return nil, err
 	}

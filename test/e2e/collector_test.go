@@ -179,11 +179,11 @@ type series struct {
 
 // query asks the API.
 func (c *collector) query(expr string) ([]series, error) {
-	return ask(c.web, "query="+url.QueryEscape(expr))
+	return instant(c.web, "query="+url.QueryEscape(expr))
 }
 
-// ask asks an API for an instant query.
-func ask(address, query string) ([]series, error) {
+// instant asks an API for an instant query.
+func instant(address, query string) ([]series, error) {
 	r, err := http.Get("http://" + address + "/api/v1/query?" + query)
 	if err != nil {
 		return nil, err
