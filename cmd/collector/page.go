@@ -13,7 +13,7 @@ func pageAPI(engine *promstack.Engine) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", fleet.New(engine).Handler())
 	engineOwn := engine.PageHandler()
-	for _, path := range []string{"/targets", "/targets/", "/cardinality", "/cardinality/"} {
+	for _, path := range []string{"/targets", "/targets/", "/cardinality", "/cardinality/", "/storage"} {
 		mux.Handle(path, engineOwn)
 	}
 	return mux
