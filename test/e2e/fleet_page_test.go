@@ -470,7 +470,7 @@ func TestPageAuth(t *testing.T) {
 	there := []string{
 		"/", "/fleet", "/node", "/pods", "/pod", "/apps", "/app", "/targets", "/target", "/alerts", "/query", "/cardinality", "/status",
 		"/api/page/nodes", "/api/page/pods", "/api/page/apps", "/api/page/search?q=a", "/api/page/targets", "/api/page/targets/pools", "/api/page/cardinality",
-		"/api/page/cardinality/metric?name=up", "/api/v1/query?query=up", "/api/v1/query_range?query=up&start=0&end=1&step=1", "/api/v1/labels", "/api/v1/label/job/values",
+		"/api/page/cardinality/metric?name=up", "/api/page/storage", "/api/v1/query?query=up", "/api/v1/query_range?query=up&start=0&end=1&step=1", "/api/v1/labels", "/api/v1/label/job/values",
 		"/api/v1/series?match[]=up", "/api/v1/metadata", "/api/v1/rules", "/api/v1/alerts", "/api/v1/targets", "/api/v1/scrape_pools",
 		"/api/v1/status/config", "/api/v1/status/flags", "/api/v1/status/buildinfo", "/api/v1/status/runtimeinfo", "/api/v1/status/tsdb", "/api/v1/status/walreplay",
 		"/federate?match[]=up", "/metrics", "/-/healthy", "/-/ready", "/healthz", "/livez", "/readyz",
