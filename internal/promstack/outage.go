@@ -495,9 +495,6 @@ func partial(err error) bool {
 
 func (a *keptAppenderV2) Commit() error {
 	defer a.kept.free()
-	if a.db == nil {
-		return a.o.commit(a.ctx, nil, a.kept.samples)
-	}
 	return a.o.commit(a.ctx, a.db, a.kept.samples)
 }
 
@@ -587,9 +584,6 @@ func (a *keptAppender) AppendHistogramSTZeroSample(ref storage.SeriesRef, l labe
 
 func (a *keptAppender) Commit() error {
 	defer a.kept.free()
-	if a.db == nil {
-		return a.o.commit(a.ctx, nil, a.kept.samples)
-	}
 	return a.o.commit(a.ctx, a.db, a.kept.samples)
 }
 
