@@ -13,6 +13,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -239,6 +240,25 @@ func (s *suite) testNoAPIServer() {
 	back := time.Now()
 	s.eventually("every target is up again", s.healthy)
 	s.eventually("the alert ends", func(context.Context) error { return s.none(`ALERTS{alertname="TargetsDown", job="apiserver"}`) })
+	s.eventually("a namespace that is made afterwards is told", func(ctx context.Context) error {
+		_, err := s.Client().CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "late"}}, metav1.CreateOptions{})
+		if err == nil || apierrors.IsAlreadyExists(err) {
+			_, err = s.one(`kube_namespace_created{namespace="late"}`)
+		}
+		return err
+	})
+	s.t.Logf("the suite was back %s after the API server", time.Since(back).Round(time.Second))
+	if os.Getenv("WATCHPOST_CLUSTER") == "long" {
+		s.latePod() // Kubernetes itself needs a minute
+	}
+	if err := s.rolledOut(s.t.Context()); err != nil {
+		s.t.Error(err)
+	}
+}
+
+// latePod makes a pod, and waits until it is known with what it uses.
+func (s *suite) latePod() {
+	s.t.Helper()
 	late := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "late", Namespace: "shop"}, Spec: corev1.PodSpec{
 		TerminationGracePeriodSeconds: new(int64(1)),
 		Containers:                    []corev1.Container{{Name: "late", Image: "registry.example/sample:1", ImagePullPolicy: corev1.PullNever, Args: []string{"hold", "8"}}}}}
@@ -257,8 +277,4 @@ func (s *suite) testNoAPIServer() {
 		_, err = s.one(`container_memory_working_set_bytes{pod="late", container="late", pod_ip=%q} and on (namespace, pod, pod_ip, node) kube_pod_info`, pod.Status.PodIP)
 		return err
 	})
-	s.t.Logf("all was back %s after the API server", time.Since(back).Round(time.Second))
-	if err := s.rolledOut(s.t.Context()); err != nil {
-		s.t.Error(err)
-	}
 }

@@ -3,22 +3,19 @@
 package e2e
 
 import (
-	"archive/tar"
 	"bytes"
-	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"watchpost/internal/testcluster"
 )
 
 // image is what the containers of these tests are made of: one program, that waits to
@@ -103,11 +100,7 @@ func startContainerd(t *testing.T, bridge, subnet string) *privateContainerd {
 	write(t, filepath.Join(dir, "config.toml"), config)
 	c.start()
 	archive := filepath.Join(dir, "image.tar")
-	content, err := makeImage()
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, archive, string(content))
+	makeImage(t, archive)
 	for _, namespace := range []string{"k8s.io", "default"} {
 		c.ctr("--namespace", namespace, "images", "import", archive)
 	}
@@ -255,56 +248,18 @@ func removeCgroup(name string) {
 	}
 }
 
-// makeImage is the image with its one static program, as docker save would write it; made
-// once for all tests.
-var makeImage = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "watchpost-image-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(imageProgram), 0o600); err != nil {
-		return nil, err
-	}
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", "wait", "main.go")
+// makeImage writes the image with its one static program, as docker save would.
+func makeImage(t *testing.T, archive string) {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "main.go"), imageProgram)
+	program := filepath.Join(dir, "wait")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "main.go")
 	build.Dir, build.Env = dir, append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, out)
+		t.Fatalf("%v: %v\n%s", build.Args, err, out)
 	}
-	program, err := os.ReadFile(filepath.Join(dir, "wait"))
-	if err != nil {
-		return nil, err
+	if err := (testcluster.Image{Name: image, Files: map[string]string{"/wait": program}, Entrypoint: []string{"/wait"}}).Write(archive); err != nil {
+		t.Fatal(err)
 	}
-	layer, err := archive("wait", program)
-	if err != nil {
-		return nil, err
-	}
-	config, err := json.Marshal(map[string]any{
-		"architecture": runtime.GOARCH, "os": "linux", "config": map[string]any{"Entrypoint": []string{"/wait"}},
-		"rootfs": map[string]any{"type": "layers", "diff_ids": []string{fmt.Sprintf("sha256:%x", sha256.Sum256(layer))}},
-	})
-	if err != nil {
-		return nil, err
-	}
-	manifest := fmt.Appendf(nil, `[{"Config":"config.json","RepoTags":[%q],"Layers":["layer.tar"]}]`, image)
-	return archive("manifest.json", manifest, "config.json", config, "layer.tar", layer)
-})
-
-// archive is a tar of names and contents in turn.
-func archive(pairs ...any) ([]byte, error) {
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for i := 0; i < len(pairs); i += 2 {
-		content := pairs[i+1].([]byte)
-		if err := w.WriteHeader(&tar.Header{Name: pairs[i].(string), Mode: 0o755, Size: int64(len(content))}); err != nil {
-			return nil, err
-		}
-		if _, err := w.Write(content); err != nil {
-			return nil, err
-		}
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
 }
