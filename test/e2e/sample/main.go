@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -64,6 +65,7 @@ func main() {
 		for {
 			held = append(held, take(4))
 			time.Sleep(50 * time.Millisecond)
+			runtime.KeepAlive(held)
 		}
 	default:
 		fmt.Fprintf(os.Stderr, "sample: unknown trouble %q\n", os.Args[1])
