@@ -45,8 +45,6 @@ const startTimeout = 3 * time.Minute
 type Options struct {
 	// APIServer are further flags of kube-apiserver.
 	APIServer []string
-	// ControllerManager are further flags of kube-controller-manager.
-	ControllerManager []string
 	// Images are archives as docker save writes them, which the node has at once.
 	Images []string
 }
@@ -157,7 +155,7 @@ func Launch(o Options) (c *Cluster, err error) {
 	if c.dns, err = c.startDNS(); err != nil {
 		return nil, err
 	}
-	if err := c.startNode(o); err != nil {
+	if err := c.startNode(); err != nil {
 		return nil, err
 	}
 	return c, c.waitReady(ctx)
@@ -184,7 +182,7 @@ func (c *Cluster) startControlPlane(o Options) (err error) {
 }
 
 // startNode starts what runs beside the control plane and the containers.
-func (c *Cluster) startNode(o Options) error {
+func (c *Cluster) startNode() error {
 	authority := filepath.Join(c.dir, "control-plane", "ca.crt")
 	cert, key, err := c.API.ServerCertificate(NodeName, net.IP(c.net.node.AsSlice()))
 	if err != nil {
@@ -201,9 +199,9 @@ func (c *Cluster) startNode(o Options) error {
 		flags      []string
 	}{
 		{"kubelet", "system:node:" + NodeName, []string{"system:nodes"}, []string{"--config=" + kubeletConfig, "--hostname-override=" + NodeName, "--node-ip=" + c.net.node.String()}},
-		{"kube-controller-manager", "system:kube-controller-manager", nil, append([]string{"--leader-elect=false", "--use-service-account-credentials",
+		{"kube-controller-manager", "system:kube-controller-manager", nil, []string{"--leader-elect=false", "--use-service-account-credentials",
 			"--service-account-private-key-file=" + filepath.Join(c.dir, "control-plane", "service-account.key"), "--root-ca-file=" + authority,
-			"--cluster-cidr=" + c.net.pods.String(), "--bind-address=" + c.net.node.String()}, o.ControllerManager...)},
+			"--cluster-cidr=" + c.net.pods.String(), "--bind-address=" + c.net.node.String()}},
 		{"kube-scheduler", "system:kube-scheduler", nil, []string{"--leader-elect=false", "--bind-address=" + c.net.node.String()}},
 		{"kube-proxy", "system:kube-proxy", nil, []string{"--config=" + proxyConfig}},
 	} {
@@ -311,10 +309,8 @@ func (c *Cluster) Stop() error {
 // part is a program of the node.
 type part struct {
 	cmd   *exec.Cmd
-	args  []string
 	ended chan struct{}
 	fate  error // once ended is closed
-	asked bool  // to end
 }
 
 // run starts a program in the place; what it says is in DIR/NAME.log.
@@ -324,7 +320,7 @@ func (c *Cluster) run(name string, program string, args ...string) error {
 		return err
 	}
 	defer log.Close() // the program has its own descriptor
-	p := &part{cmd: exec.Command(program, args...), args: append([]string{program}, args...), ended: make(chan struct{})}
+	p := &part{cmd: exec.Command(program, args...), ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if err := c.place.start(p.cmd); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -339,7 +335,7 @@ func (c *Cluster) run(name string, program string, args ...string) error {
 	return nil
 }
 
-// fates tells of parts that have ended without being asked to.
+// fates tells of parts that have ended: none does before the place.
 func (c *Cluster) fates() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -347,41 +343,11 @@ func (c *Cluster) fates() error {
 	for name, p := range c.part {
 		select {
 		case <-p.ended:
-			if !p.asked {
-				problems = append(problems, fmt.Errorf("%s has ended: %v; its log: %s", name, p.fate, tail(c.log(name))))
-			}
+			problems = append(problems, fmt.Errorf("%s has ended: %v; its log: %s", name, p.fate, tail(c.log(name))))
 		default:
 		}
 	}
 	return errors.Join(problems...)
-}
-
-// Kill ends a part as a crash does: kubelet, kube-scheduler, kube-controller-manager,
-// kube-proxy or containerd. Containers go on.
-func (c *Cluster) Kill(name string) error {
-	c.mu.Lock()
-	p := c.part[name]
-	if p != nil {
-		p.asked = true
-	}
-	c.mu.Unlock()
-	if p == nil {
-		return fmt.Errorf("no part of the cluster is called %q", name)
-	}
-	p.cmd.Process.Kill() // fails where it has ended
-	<-p.ended
-	return nil
-}
-
-// Restart starts a part again.
-func (c *Cluster) Restart(name string) error {
-	if err := c.Kill(name); err != nil {
-		return err
-	}
-	c.mu.Lock()
-	p := c.part[name]
-	c.mu.Unlock()
-	return c.run(name, p.args[0], p.args[1:]...)
 }
 
 // Exec runs a program of the machine in the place and returns what it says.

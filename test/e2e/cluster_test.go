@@ -74,19 +74,19 @@ func clusterImages(t *testing.T) []string {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", build.Args, err, out)
 	}
-	images := []testcluster.Image{{Name: "registry.example/sample:1", Files: map[string]string{"/sample": filepath.Join(dir, "sample")}, Entrypoint: []string{"/sample"}}}
+	samples := []testcluster.Image{{Name: "registry.example/sample:1", Files: map[string]string{"/sample": filepath.Join(dir, "sample")}, Entrypoint: []string{"/sample"}}}
 	for name, program := range map[string]string{"redis": "/usr/bin/redis-server", "redis-exporter": "/usr/bin/prometheus-redis-exporter"} {
 		if _, err := os.Stat(program); err != nil {
 			t.Skipf("%v; on Debian: apt-get install redis-server prometheus-redis-exporter", err)
 		}
-		images = append(images, testcluster.Image{Name: "registry.example/" + name + ":1", Files: map[string]string{program: program}, Libraries: true, Entrypoint: []string{program}})
+		samples = append(samples, testcluster.Image{Name: "registry.example/" + name + ":1", Files: map[string]string{program: program}, Libraries: true, Entrypoint: []string{program}})
 	}
-	makeImages(t, dir)
-	archives, err := filepath.Glob(filepath.Join(dir, "*-"+runtime.GOARCH+".tar"))
+	programs, _ := suiteImages(t)
+	archives, err := filepath.Glob(filepath.Join(programs, "*-"+runtime.GOARCH+".tar"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, image := range images {
+	for i, image := range samples {
 		archive := filepath.Join(dir, strconv.Itoa(i)+".tar")
 		if err := image.Write(archive); err != nil {
 			t.Fatal(err)

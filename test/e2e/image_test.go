@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -19,8 +20,7 @@ import (
 // capabilities, with a root file system that cannot be written.
 func TestImages(t *testing.T) {
 	c := startContainerd(t, "", "")
-	output := t.TempDir()
-	said := makeImages(t, output)
+	output, said := suiteImages(t)
 	if again := makeImages(t, t.TempDir(), "--programs=node-agent"); !strings.Contains(said, lineOf(t, again, "node-agent")) {
 		t.Errorf("made twice:\n%s\n%s", said, again)
 	}
@@ -97,6 +97,28 @@ func makeImages(t *testing.T, output string, more ...string) string {
 		t.Fatalf("%v: %s", err, cmd.Stderr)
 	}
 	return string(out)
+}
+
+// images are those of all programs, made once for all tests; TestMain removes them.
+var images struct {
+	once      sync.Once
+	dir, said string
+}
+
+// suiteImages is the folder with the images, and what was told of them.
+func suiteImages(t *testing.T) (dir, said string) {
+	t.Helper()
+	images.once.Do(func() {
+		var err error
+		if images.dir, err = os.MkdirTemp("", "watchpost-images-"); err != nil {
+			t.Fatal(err)
+		}
+		images.said = makeImages(t, images.dir)
+	})
+	if images.said == "" {
+		t.Fatal("no images: an earlier test says why")
+	}
+	return images.dir, images.said
 }
 
 // lineOf is what was told of an image.

@@ -33,7 +33,11 @@ import (
 // its own.
 var kubernetes = testkube.Shared{}
 
-func TestMain(m *testing.M) { os.Exit(kubernetes.Main(m)) }
+func TestMain(m *testing.M) {
+	code := kubernetes.Main(m)
+	os.RemoveAll(images.dir) // what is left of it is not worth a failure
+	os.Exit(code)
+}
 
 // buildStateAgent builds bin/state-agent, once for all tests.
 var buildStateAgent = sync.OnceValues(func() (string, error) {
