@@ -514,8 +514,12 @@ func (s *suite) things(ctx context.Context, program string) (map[string]bool, er
 		if err != nil {
 			return nil, err
 		}
+		running := pod.Status.ContainerStatuses[0].State.Running
+		if running == nil {
+			return nil, fmt.Errorf("%+v", pod.Status.ContainerStatuses[0].State)
+		}
 		c := collector{t: s.t, web: pod.Status.PodIP + ":9090"}
-		up, err := c.query("up == 1 and timestamp(up) > time() - 20") // what was up before the restart is known, too
+		up, err := c.query(fmt.Sprintf("up == 1 and timestamp(up) > %d", running.StartedAt.Unix())) // what was up before it knows, too
 		if err != nil {
 			return nil, err
 		}
