@@ -291,7 +291,8 @@ func TestForgottenSeriesEnds(t *testing.T) {
 
 func TestAlign(t *testing.T) {
 	begin := time.Unix(1000, 0)
-	l := &loop{interval: 10 * time.Second, aligned: begin}
+	p := &pool{manager: &Manager{opts: Options{Tolerance: 2 * time.Millisecond}}}
+	l := &loop{pool: p, interval: 10 * time.Second, aligned: begin}
 	for _, c := range []struct{ now, want time.Duration }{
 		{0, 0},
 		{10*time.Second + time.Millisecond, 10 * time.Second},
@@ -304,7 +305,7 @@ func TestAlign(t *testing.T) {
 			t.Errorf("%s is moved to %s, want %s", c.now, got.Sub(begin), c.want)
 		}
 	}
-	l = &loop{interval: 100 * time.Millisecond, aligned: begin} // a hundredth at most
+	l = &loop{pool: p, interval: 100 * time.Millisecond, aligned: begin} // a hundredth at most
 	if now := begin.Add(101*time.Millisecond + 500*time.Microsecond); !l.align(now).Equal(now) {
 		t.Error("a time is moved by more than a hundredth of the interval")
 	}
