@@ -260,9 +260,7 @@ func (s *suite) testNoAPIServer() {
 	if os.Getenv("WATCHPOST_CLUSTER") == "long" {
 		s.latePod() // Kubernetes itself needs a minute
 	}
-	if err := s.rolledOut(s.t.Context()); err != nil {
-		s.t.Error(err)
-	}
+	s.eventually("Kubernetes has everything as ready again", s.rolledOut)
 }
 
 // latePod makes a pod, and waits until it is known with what it uses.
