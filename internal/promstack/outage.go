@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
@@ -344,7 +345,7 @@ func (o *outage) copyBetween(ctx context.Context, h *outageHead, from, to int64)
 	}
 	defer q.Close()
 	app, pending := o.db.AppenderV2(ctx), 0
-	set := q.Select(ctx, false, nil, labels.MustNewMatcher(labels.MatchRegexp, labels.MetricName, ".*"))
+	set := q.Select(ctx, false, nil, labels.MustNewMatcher(labels.MatchRegexp, model.MetricNameLabel, ".*"))
 	var it chunkenc.Iterator
 	for set.Next() {
 		series := set.At()
