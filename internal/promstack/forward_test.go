@@ -266,10 +266,7 @@ func TestForwardGoesOnWhereItEnded(t *testing.T) {
 			e := endpoint(r)
 			e.ProtobufMessage = message
 			f, _ := l.forward(e)
-			eventually(t, func() error { // at the end of the log it says so
-				_, err := os.Stat(markFile(f.marks, (*f.all.Load())[0].key))
-				return err
-			})
+			marked(t, f) // at the end of the log
 			l.samples(times(1001, 500), refs...)
 			f.Notify()
 			for _, ref := range refs {
@@ -323,7 +320,7 @@ func TestForwardAfterAKill(t *testing.T) {
 	l.series(refs...)
 	f, _ := l.forward(endpoint(r))
 	q := (*f.all.Load())[0]
-	eventually(t, func() error { _, err := os.Stat(markFile(f.marks, q.key)); return err })
+	marked(t, f)
 	l.samples(times(1001, 100), refs...)
 	f.Notify()
 	r.has(sName(1), times(1001, 100))
@@ -357,7 +354,7 @@ func TestForwardThroughReloads(t *testing.T) {
 	l.series(1, 2)
 	f, reg := l.forward(endpoint(r))
 	q := (*f.all.Load())[0]
-	eventually(t, func() error { _, err := os.Stat(markFile(f.marks, q.key)); return err })
+	marked(t, f)
 	r.down()
 	l.samples(times(1001, 100), 1, 2)
 	f.Notify()
@@ -396,11 +393,17 @@ func TestForwardThroughReloads(t *testing.T) {
 	}
 	l.samples(times(2001, 10), 1)
 	l.apply(f, endpoint(r)) // begins anew
-	eventually(t, func() error { _, err := os.Stat(markFile(f.marks, (*f.all.Load())[0].key)); return err })
+	marked(t, f)
 	l.samples(times(3001, 10), 1)
 	f.Notify()
 	r.has(sName(1), slices.Concat(times(1001, 100), times(3001, 10)))
 	f.Close()
+}
+
+// marked waits until the first endpoint has noted where it is.
+func marked(t *testing.T, f *forwarder) {
+	t.Helper()
+	eventually(t, func() error { _, err := os.Stat(markFile(f.marks, (*f.all.Load())[0].key)); return err })
 }
 
 // What has left the log for its checkpoint is sent from there.
@@ -409,7 +412,7 @@ func TestForwardFromTheCheckpoint(t *testing.T) {
 	l.series(1, 2)
 	f, _ := l.forward(endpoint(r))
 	q := (*f.all.Load())[0]
-	eventually(t, func() error { _, err := os.Stat(markFile(f.marks, q.key)); return err })
+	marked(t, f)
 	l.samples(times(1001, 100), 1, 2)
 	f.Notify()
 	r.has(sName(2), times(1001, 100))
@@ -452,7 +455,7 @@ func TestForwardForgetsSeries(t *testing.T) {
 	l.series(1, 2)
 	f, _ := l.forward(endpoint(r))
 	q := (*f.all.Load())[0]
-	eventually(t, func() error { _, err := os.Stat(markFile(f.marks, q.key)); return err })
+	marked(t, f)
 	l.samples(times(1, 1), 1, 2)
 	f.Notify()
 	r.has(sName(2), times(1, 1))
@@ -590,8 +593,7 @@ func TestForwardScales(t *testing.T) {
 	refs := []chunks.HeadSeriesRef{1, 2, 3, 4, 5, 6, 7}
 	l.series(refs...)
 	f, _ := l.forward(endpoint(r))
-	q := (*f.all.Load())[0]
-	eventually(t, func() error { _, err := os.Stat(markFile(f.marks, q.key)); return err })
+	marked(t, f)
 	f.Close()
 	l.samples(times(1, 1000), refs...)
 	l.open()
@@ -601,7 +603,7 @@ func TestForwardScales(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	q = newQueue(f2, w[0], labels.FromStrings("cluster", "c"))
+	q := newQueue(f2, w[0], labels.FromStrings("cluster", "c"))
 	q.gauges = f2.metrics.queue(q)
 	q.begin()
 	q.makeShards(3)
