@@ -127,9 +127,10 @@ func Launch(o Options) (c *Cluster, err error) {
 	if c.lock, err = lock(c.dir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(c.dir))
 	}
+	begun := c // where the start fails, the returns below leave no cluster in c
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, errors.New(c.LastWords()), c.Stop())
+			err = errors.Join(err, errors.New(begun.LastWords()), begun.Stop())
 			c = nil
 		}
 	}()
