@@ -7,12 +7,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
 
-	"watchpost/bench/internal/agent"
+	"watchpost/internal/freeport"
 )
 
 // targets are the fake targets: one listener each, on a loopback address of its own,
@@ -44,16 +45,12 @@ func listen(count, perTarget int) (*targets, error) {
 		return &answer{z: z}
 	}
 	t.server = &http.Server{Handler: t, ReadHeaderTimeout: 10 * time.Second}
-	free, err := agent.FreeAddress()
-	if err != nil {
-		return nil, err
-	}
-	_, port, err := net.SplitHostPort(free)
+	port, err := freeport.Port()
 	if err != nil {
 		return nil, err
 	}
 	for i := range count {
-		address := net.JoinHostPort(fmt.Sprintf("127.1.%d.%d", i/250, 1+i%250), port)
+		address := net.JoinHostPort(fmt.Sprintf("127.1.%d.%d", i/250, 1+i%250), strconv.Itoa(port))
 		l, err := net.Listen("tcp", address)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("target %d: %w", i, err), t.close())

@@ -16,6 +16,7 @@ import (
 	"compress/gzip"
 
 	"watchpost/bench/internal/agent"
+	"watchpost/internal/freeport"
 	"watchpost/internal/testkubelet"
 )
 
@@ -73,7 +74,7 @@ func startKubelet(ctx context.Context, pods int) (_ *kubelet, err error) {
 	if err != nil {
 		return nil, err
 	}
-	address, err := agent.FreeAddress()
+	address, err := freeport.Address()
 	if err != nil {
 		return nil, err
 	}

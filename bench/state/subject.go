@@ -5,13 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"watchpost/bench/internal/agent"
 	"watchpost/internal/expo"
+	"watchpost/internal/freeport"
 	"watchpost/internal/run"
 )
 
@@ -71,13 +72,11 @@ type process struct {
 func (s *subject) start(ctx context.Context) (*process, error) {
 	var ports [2]string
 	for i := range ports {
-		address, err := agent.FreeAddress()
+		port, err := freeport.Port()
 		if err != nil {
 			return nil, err
 		}
-		if _, ports[i], err = net.SplitHostPort(address); err != nil {
-			return nil, err
-		}
+		ports[i] = strconv.Itoa(port)
 	}
 	begun := time.Now()
 	p, err := agent.StartAt(ctx, "127.0.0.1:"+ports[0], s.path, append(s.args, "--port="+ports[0], "--telemetry-port="+ports[1])...)

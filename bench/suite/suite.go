@@ -16,6 +16,7 @@ import (
 
 	"watchpost/bench/internal/agent"
 	"watchpost/bench/internal/store"
+	"watchpost/internal/freeport"
 )
 
 const (
@@ -74,7 +75,7 @@ func state(kubeconfig string) func([]string) []string {
 	return func(addresses []string) []string {
 		var ports [2]string
 		for i, a := range addresses {
-			_, ports[i], _ = net.SplitHostPort(a) // agent.FreeAddress made it
+			_, ports[i], _ = net.SplitHostPort(a) // freeport.Address made it
 		}
 		return []string{"--kubeconfig=" + kubeconfig, "--host=127.0.0.1", "--port=" + ports[0], "--telemetry-host=127.0.0.1", "--telemetry-port=" + ports[1]}
 	}
@@ -233,7 +234,7 @@ func (s *suite) writeConfig(file string, o *options, a access) error {
 func (s *suite) start(ctx context.Context, dir string, o *options, a access) error {
 	for _, p := range s.all() {
 		for range p.ports {
-			address, err := agent.FreeAddress()
+			address, err := freeport.Address()
 			if err != nil {
 				return err
 			}

@@ -27,6 +27,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"watchpost/internal/freeport"
 )
 
 // How long the program may take until it is ready, and until a command is done.
@@ -152,18 +154,13 @@ func (c *Cluster) launch() (err error) {
 	return err
 }
 
-// freePorts are two loopback ports that nobody listens on now.
+// freePorts are two loopback ports that nobody listens on.
 func freePorts() (a, b int, err error) {
-	var ports [2]int
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return 0, 0, err
-		}
-		defer l.Close() // both are held until both are known
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+	if a, err = freeport.Port(); err != nil {
+		return 0, 0, err
 	}
-	return ports[0], ports[1], nil
+	b, err = freeport.Port()
+	return a, b, err
 }
 
 // Kubeconfig is the path of a file that makes its reader the admin.

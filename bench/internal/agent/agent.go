@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"watchpost/internal/freeport"
 )
 
 // How long a program may take to listen, and to end.
@@ -37,7 +39,7 @@ type Program struct {
 // returns when it answers. It is not asked for metrics, so that the first scrape
 // is the caller's. It dies with this process.
 func Start(ctx context.Context, path string, args ...string) (*Program, error) {
-	address, err := FreeAddress()
+	address, err := freeport.Address()
 	if err != nil {
 		return nil, err
 	}
@@ -104,16 +106,6 @@ func (p *Program) StopWithin(limit time.Duration) error {
 func (p *Program) Kill() {
 	p.cmd.Process.Kill() // fails where it has ended, which is what we want
 	<-p.ended
-}
-
-// FreeAddress is a loopback address that nobody listens on now.
-func FreeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 // tail keeps the end of what a program says.
