@@ -137,6 +137,13 @@ var dashboards = []dashboard{
 				graph("Memory", "bytes", series{"{{job}} {{instance}}", `topk(20, process_resident_memory_bytes{cluster=~"$cluster"})`}),
 				graph("Rules", "s", series{"{{rule_group}}", `prometheus_rule_group_last_duration_seconds{cluster=~"$cluster"}`}),
 			}},
+			{"Storage", []panel{
+				stat("Full disks", "none", `sum(watchpost_storage_disk_full{cluster=~"$cluster"})`),
+				stat("Damaged parts set aside", "none", `sum(watchpost_storage_set_aside{cluster=~"$cluster"})`),
+				graph("Samples in memory alone", "none",
+					series{"{{instance}}", `watchpost_storage_memory_samples{cluster=~"$cluster"}`},
+					series{"lost by {{instance}}", `watchpost_storage_memory_dropped_samples_total{cluster=~"$cluster"}`}),
+			}},
 			{"Probes and pushes", []panel{
 				graph("Probes", "s", series{"{{instance}}", `probe_duration_seconds{cluster=~"$cluster"}`}),
 				graph("Days until certificates end", "d", series{"{{instance}}", `(probe_ssl_earliest_cert_expiry{cluster=~"$cluster"} - time()) / 86400`}),
