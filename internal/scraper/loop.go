@@ -45,7 +45,7 @@ type loop struct {
 	timer   *time.Timer
 	due     time.Time // of the next scrape
 	aligned time.Time // of the last one, as it would be if no timer was ever late
-	last    time.Time // the last one was begun
+	last    time.Time // the last one was begun, by this loop or the one that it follows
 	cache   *cache
 	req     *http.Request
 	size    int // of the last answer, in bytes
@@ -132,13 +132,30 @@ func (l *loop) force(err error) {
 	l.forced.Store(&err)
 }
 
+// follow goes on where a loop of the same target has ended, before start: with the
+// scrape that was due then, though it may be late. A place in the interval found anew
+// would skip that.
+func (l *loop) follow(was *loop) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last = was.last
+	if l.interval == was.interval {
+		l.due, l.aligned = was.due, was.aligned
+	}
+}
+
 // start begins to scrape.
 func (l *loop) start() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.stopped.Load() {
-		l.timer = time.AfterFunc(l.offset(time.Now()), l.tick)
+	if l.stopped.Load() {
+		return
 	}
+	now := time.Now()
+	if l.due.IsZero() {
+		l.due = now.Add(l.offset(now))
+	}
+	l.timer = time.AfterFunc(l.due.Sub(now), l.tick)
 }
 
 // tick scrapes, and sets the timer for the next time.
@@ -147,8 +164,8 @@ func (l *loop) tick() {
 	defer l.mu.Unlock()
 	for !l.stopped.Load() {
 		now := time.Now()
-		if l.last.IsZero() {
-			l.due, l.aligned = now, now.Round(0)
+		if l.aligned.IsZero() { // the first with this interval
+			l.due, l.aligned, l.last = now, now.Round(0), time.Time{}
 		}
 		l.scrape(l.align(now.Round(0)))
 		l.due = l.due.Add(l.interval)

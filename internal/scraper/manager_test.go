@@ -2,8 +2,10 @@ package scraper
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,11 +19,15 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/discovery/targetgroup"
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/scrape"
+	"github.com/prometheus/prometheus/storage"
 )
 
 // running is a manager that scrapes.
@@ -174,6 +180,181 @@ func TestReloadLikeLibrary(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// upLog is a storage that notes each target's up, and what ends.
+type upLog struct {
+	mu    sync.Mutex
+	ups   map[string][]up // by instance
+	stale []string
+	most  float64 // seconds that a scrape of the job took which no reload touches
+}
+
+type up struct {
+	at    int64 // in ms since 1970
+	value float64
+}
+
+// AppenderV2 implements storage.AppendableV2.
+func (u *upLog) AppenderV2(context.Context) storage.AppenderV2 { return &upAppender{log: u} }
+
+type upAppender struct {
+	log *upLog
+	all []func()
+}
+
+// Append implements storage.AppenderV2. It gives no references, so that each sample comes with its labels.
+func (a *upAppender) Append(_ storage.SeriesRef, ls labels.Labels, _, t int64, v float64, _ *histogram.Histogram, _ *histogram.FloatHistogram, _ storage.AOptions) (storage.SeriesRef, error) {
+	a.all = append(a.all, func() {
+		switch name := ls.Get(model.MetricNameLabel); {
+		case value.IsStaleNaN(v):
+			a.log.stale = append(a.log.stale, ls.String())
+		case name == "up":
+			a.log.ups[ls.Get("instance")] = append(a.log.ups[ls.Get("instance")], up{t, v})
+		case name == "scrape_duration_seconds":
+			if ls.Get("job") == "steady" {
+				a.log.most = max(a.log.most, v)
+			}
+		}
+	})
+	return 0, nil
+}
+
+// Commit implements storage.AppenderV2.
+func (a *upAppender) Commit() error {
+	a.log.mu.Lock()
+	defer a.log.mu.Unlock()
+	for _, f := range a.all {
+		f()
+	}
+	return nil
+}
+
+// Rollback implements storage.AppenderV2.
+func (a *upAppender) Rollback() error { return nil }
+
+// However often a configuration is taken over, no scrape is left out, none fails and no
+// series ends: of jobs that stay as they are while others come and go, of one that changes
+// all the time, and of the one that asks this very manager for its metrics. A target that
+// takes long makes each reload that touches it wait.
+func TestReloadsLeaveNothingOut(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		slow bool
+	}{{"as fast as can be", false}, {"while a target takes long", true}} {
+		t.Run(c.name, func(t *testing.T) { t.Parallel(); reloadsLeaveNothingOut(t, c.slow) })
+	}
+}
+
+func reloadsLeaveNothingOut(t *testing.T, withSlow bool) {
+	const interval, times = time.Second, 6
+	store, reg := &upLog{ups: make(map[string][]up)}, prometheus.NewRegistry()
+	m := newOurs(t, store, false, reg, slog.New(slog.DiscardHandler))
+	own := httptest.NewServer(promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	t.Cleanup(own.Close)
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-time.After(interval * 3 / 4):
+		}
+		answer{text: "x 1\n"}.write(w, r)
+	}))
+	t.Cleanup(slow.Close)
+	host := func(s *httptest.Server) string { return strings.TrimPrefix(s.URL, "http://") }
+	address := serve(t, "x 1\n")
+	var many []model.LabelSet
+	for i := range 60 {
+		many = append(many, at(address, "instance", fmt.Sprint("steady ", i)))
+	}
+	groups := func(targets ...model.LabelSet) []*targetgroup.Group { return []*targetgroup.Group{{Targets: targets}} }
+	all := map[string][]*targetgroup.Group{
+		"steady": groups(many...), "changing": groups(at(address, "instance", "changing")),
+		"own": groups(at(host(own), "instance", "own")),
+	}
+	if withSlow {
+		all["slow"] = groups(at(host(slow), "instance", "slow"))
+	}
+	config := func(n int) *config.Config {
+		text := fmt.Sprintf(`global: {scrape_interval: 1s, scrape_timeout: 1s, external_labels: {n: "%d"}}
+scrape_configs:
+- {job_name: steady, metric_relabel_configs: [{source_labels: [y], regex: "(a|b)+", action: drop}]}
+- {job_name: changing, sample_limit: %d}
+- {job_name: own, sample_limit: %d}
+`, n, 1000+n%2, 10000+n%2)
+		if withSlow {
+			text += fmt.Sprintf("- {job_name: slow, sample_limit: %d}\n", 1000+n%2)
+		}
+		if n%2 == 1 {
+			text += fmt.Sprintf("- {job_name: extra%d}\n", n)
+		}
+		return load(t, text)
+	}
+	if err := m.ApplyConfig(config(0)); err != nil {
+		t.Fatal(err)
+	}
+	sets := make(chan map[string][]*targetgroup.Group)
+	var work sync.WaitGroup
+	work.Go(func() { m.Run(sets) })
+	t.Cleanup(work.Wait)
+	t.Cleanup(m.Stop)
+	sets <- all
+	scraped := func(times int) bool {
+		store.mu.Lock()
+		defer store.mu.Unlock()
+		if len(store.ups) < len(many)+len(all)-1 {
+			return false
+		}
+		for _, of := range store.ups {
+			if len(of) < times {
+				return false
+			}
+		}
+		return true
+	}
+	eventually(t, "a scrape of each", func() bool { return scraped(1) })
+	n := 0
+	for end := time.Now().Add(15 * interval); !scraped(times) && time.Now().Before(end); n++ {
+		if err := m.ApplyConfig(config(n)); err != nil {
+			t.Fatal(err)
+		}
+		with := maps.Clone(all)
+		if n%2 == 1 {
+			with[fmt.Sprint("extra", n)] = groups(at(address, "instance", "extra"))
+		}
+		sets <- with
+	}
+	store.mu.Lock()
+	defer store.mu.Unlock()
+	t.Logf("%d reloads, the longest scrape of one that does not change took %.3f s", n, store.most)
+	// What a busy machine explains is no fault.
+	wrong := func(explained bool, format string, args ...any) {
+		if explained {
+			t.Logf(format, args...)
+		} else {
+			t.Errorf(format, args...)
+		}
+	}
+	tight := interval.Seconds() / 4
+	for instance, of := range store.ups {
+		if instance == "extra" {
+			continue
+		}
+		if len(of) < times {
+			wrong(store.most > tight, "%s: %d scrapes, want %d", instance, len(of), times)
+		}
+		for i, u := range of {
+			if u.value != 1 {
+				wrong(store.most > 2*tight, "%s: scrape %d is up %g", instance, i, u.value)
+			}
+			if i > 0 && u.at-of[i-1].at > interval.Milliseconds()*3/2 {
+				wrong(store.most > tight, "%s: scrape %d is %d ms after the one before", instance, i, u.at-of[i-1].at)
+			}
+		}
+	}
+	for _, s := range store.stale {
+		wrong(store.most > 2*tight, "ended: %s", s)
 	}
 }
 

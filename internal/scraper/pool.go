@@ -31,12 +31,14 @@ type pool struct {
 	ending   sync.WaitGroup // targets that have gone
 
 	mu      sync.Mutex // held while targets or configuration change
-	conf    *config.ScrapeConfig
 	client  *http.Client
 	sockets map[string]*http.Client // by path, for targets behind unix sockets
 	closed  bool
 
-	show    sync.Mutex       // held briefly, to read and change what is below
+	// show is held briefly, to read and change what is below, which mu alone is enough to
+	// read.
+	show    sync.Mutex
+	conf    *config.ScrapeConfig
 	loops   map[uint64]*loop // by the target's hash
 	dropped []*scrape.Target // as many as the configuration says
 	gone    int              // all that were dropped
@@ -216,10 +218,11 @@ func (p *pool) reload(c *config.ScrapeConfig) error {
 	}
 	keep := sameSamples(p.conf, c)
 	old := append(clients(nil, p.sockets), p.client)
-	p.conf, p.client, p.sockets = c, client, nil
+	p.client, p.sockets = client, nil
 	p.metrics.targetLimit.WithLabelValues(c.JobName).Set(float64(c.TargetLimit))
 
 	p.show.Lock()
+	p.conf = c
 	forced := p.overLimit()
 	var work sync.WaitGroup
 	for hash, was := range p.loops {
@@ -236,6 +239,7 @@ func (p *pool) reload(c *config.ScrapeConfig) error {
 			if !keep {
 				p.ending.Go(was.end)
 			}
+			l.follow(was)
 			l.start()
 		})
 	}
@@ -286,6 +290,12 @@ func (p *pool) close() {
 		c.CloseIdleConnections()
 	}
 	p.metrics.forget(p.conf.JobName)
+}
+
+func (p *pool) config() *config.ScrapeConfig {
+	p.show.Lock()
+	defer p.show.Unlock()
+	return p.conf
 }
 
 func (p *pool) active() []*scrape.Target {

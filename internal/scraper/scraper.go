@@ -61,11 +61,17 @@ type Manager struct {
 	stopped chan struct{}
 	changed chan struct{} // has one where sets are not taken over yet
 
+	// mu is held while targets or a configuration are taken over, which may last as long
+	// as a scrape.
 	mu       sync.Mutex
 	jobs     map[string]*config.ScrapeConfig
-	pools    map[string]*pool
 	sets     map[string][]*targetgroup.Group
 	failures map[string]*logging.JSONFileLogger // by file
+
+	// show is held briefly, to read and change what is below, which mu alone is enough to
+	// read: the metrics of this very process are a target, too, and look at it.
+	show  sync.Mutex
+	pools map[string]*pool
 }
 
 // NewManager makes a Manager that appends to store and registers its metrics.
@@ -145,7 +151,7 @@ func (m *Manager) sync() {
 		if !ok {
 			c, ok := m.jobs[job]
 			if !ok {
-				m.log.Error("Targets were discovered for a job that is not there", "job", job)
+				m.log.Debug("Targets were discovered for a job that a reload has removed since", "job", job)
 				continue
 			}
 			m.metrics.pools.Inc()
@@ -155,7 +161,9 @@ func (m *Manager) sync() {
 				m.log.Error("A job cannot be scraped", "err", err, "scrape_pool", job)
 				continue
 			}
+			m.show.Lock()
 			m.pools[job] = p
+			m.show.Unlock()
 			p.logFailures(m.failuresOf(c))
 		}
 		work.Go(func() { p.sync(groups) })
@@ -224,7 +232,9 @@ func (m *Manager) ApplyConfig(c *config.Config) error {
 	for job, p := range m.pools {
 		c, ok := m.jobs[job]
 		if !ok {
+			m.show.Lock()
 			delete(m.pools, job)
+			m.show.Unlock()
 		}
 		place <- struct{}{}
 		work.Go(func() {
@@ -283,8 +293,8 @@ func (m *Manager) TargetsDroppedCounts() map[string]int { return byJob(m, (*pool
 
 // ScrapePools are the names of the jobs.
 func (m *Manager) ScrapePools() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.show.Lock()
+	defer m.show.Unlock()
 	names := make([]string, 0, len(m.pools))
 	for job := range m.pools {
 		names = append(names, job)
@@ -294,18 +304,18 @@ func (m *Manager) ScrapePools() []string {
 
 // ScrapePoolConfig is the configuration of a job.
 func (m *Manager) ScrapePoolConfig(job string) (*config.ScrapeConfig, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.show.Lock()
+	defer m.show.Unlock()
 	p, ok := m.pools[job]
 	if !ok {
 		return nil, fmt.Errorf("scrape pool %q not found", job)
 	}
-	return p.conf, nil
+	return p.config(), nil
 }
 
 func byJob[V any](m *Manager, of func(*pool) V) map[string]V {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	m.show.Lock()
+	defer m.show.Unlock()
 	all := make(map[string]V, len(m.pools))
 	for job, p := range m.pools {
 		all[job] = of(p)

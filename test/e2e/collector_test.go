@@ -241,7 +241,12 @@ scrape_configs:
 - {job_name: collector, static_configs: [{targets: [%q]}]}
 - {job_name: node, static_configs: [{targets: [%q]}]}
 %s`, c.web, c.node, more)
-	// As an operator's tools do it: the file is whole at any moment.
+	c.writeFile(file, text)
+}
+
+// writeFile writes as an operator's tools do it: the file is whole at any moment.
+func (c *collector) writeFile(file, text string) {
+	c.t.Helper()
 	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
