@@ -38,7 +38,7 @@ func (f *flags) agentFlags() {
 	a.compress = f.app.Flag("storage.agent.wal-compression", "Compress it.").Default("true").Bool()
 	a.compression = f.app.Flag("storage.agent.wal-compression-type", "How it is compressed.").Hidden().Default("snappy").Enum("snappy", "zstd")
 	f.duration("storage.agent.wal-truncate-frequency", "How often what was sent is removed.", "2h", &a.truncateEach).Hidden()
-	f.duration("storage.agent.retention.min-time", "What is younger stays in it.", "5m", &a.minAge)
+	f.duration("storage.agent.retention.min-time", "What was sent stays in it for so long.", "5m", &a.minAge)
 	f.duration("storage.agent.retention.max-time", "What is older is removed though it was not sent.", "4h", &a.maxAge)
 	a.noLockFile = f.app.Flag("storage.agent.no-lockfile", "Do not keep a second process out of the folder.").Bool()
 	a.checkpointInMemory = f.app.Flag("storage.agent.checkpoint-from-in-memory-series", "Make checkpoints from memory alone.").Hidden().Bool()

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/url"
 	"os"
@@ -46,6 +48,7 @@ type flags struct {
 	walCompression          *string
 	noLock                  *bool
 
+	readTimeout   model.Duration
 	maxConns      *int
 	lifecycle     *bool
 	admin         *bool
@@ -121,8 +124,8 @@ func newFlags() *flags {
 }
 
 // ignored are flags of Prometheus that are given in many manifests and have no
-// meaning here: its own pages, and a bound that internal/serve sets.
-var ignored = []string{"web.console.templates", "web.console.libraries", "web.page-title", "web.user-assets", "web.read-timeout"}
+// meaning here: they are about its own pages.
+var ignored = []string{"web.console.templates", "web.console.libraries", "web.page-title", "web.user-assets"}
 
 // duration declares a flag in Prometheus' notation, such as 15d.
 func (f *flags) duration(name, help, def string, to *model.Duration) *kingpin.FlagClause {
@@ -145,12 +148,13 @@ func (f *flags) storageFlags() {
 	f.walCompression = f.app.Flag("storage.tsdb.wal-compression-type", "How the log of new samples is compressed.").Hidden().Default("snappy").Enum("snappy", "zstd")
 	f.noLock = f.app.Flag("storage.tsdb.no-lockfile", "Do not keep a second process out of the folder.").Bool()
 	f.duration("storage.remote.flush-deadline", "How long a stop may take to send what remote write has queued.", "1m", &f.flushDeadline)
-	f.readSamples = f.app.Flag("storage.remote.read-sample-limit", "Samples in one answer to a remote read.").Default("50000000").Int()
-	f.readConcurrency = f.app.Flag("storage.remote.read-concurrent-limit", "Remote reads at the same time.").Default("10").Int()
+	f.readSamples = f.app.Flag("storage.remote.read-sample-limit", "Samples in one answer to a remote read; 0 is no bound.").Default("50000000").Int()
+	f.readConcurrency = f.app.Flag("storage.remote.read-concurrent-limit", "Remote reads at the same time; 0 is no bound.").Default("10").Int()
 	f.readFrame = f.app.Flag("storage.remote.read-max-bytes-in-frame", "Bytes in one frame of a streamed remote read.").Default("1048576").Int()
 }
 
 func (f *flags) webFlags() {
+	f.duration("web.read-timeout", "How long the reading of a request may take, and a connection be idle; 30s and 5m unless given.", "", &f.readTimeout)
 	f.maxConns = f.app.Flag("web.max-connections", "Open connections of each address; further ones wait.").Default("512").Int()
 	f.lifecycle = f.app.Flag("web.enable-lifecycle", "Allow POST to /-/reload and /-/quit. SIGHUP reloads in any case.").Bool()
 	f.admin = f.app.Flag("web.enable-admin-api", "Allow deleting series and making snapshots by HTTP.").Bool()
@@ -200,14 +204,18 @@ func (f *flags) options(log *slog.Logger) (options, error) {
 	for _, n := range []struct {
 		flag  string
 		value *int
+		least int
 	}{
-		{"query.max-concurrency", f.queryConcurrency},
-		{"query.max-samples", f.querySamples},
-		{"web.max-connections", f.maxConns},
-		{"alertmanager.notification-queue-capacity", f.alertQueue},
+		{"query.max-concurrency", f.queryConcurrency, 1},
+		{"query.max-samples", f.querySamples, 1},
+		{"web.max-connections", f.maxConns, 1},
+		{"alertmanager.notification-queue-capacity", f.alertQueue, 1},
+		{"storage.remote.read-sample-limit", f.readSamples, 0},
+		{"storage.remote.read-concurrent-limit", f.readConcurrency, 0},
+		{"storage.remote.read-max-bytes-in-frame", f.readFrame, 0},
 	} {
-		if *n.value < 1 {
-			return options{}, fmt.Errorf("--%s %d must be at least 1", n.flag, *n.value)
+		if *n.value < n.least {
+			return options{}, fmt.Errorf("--%s %d must be at least %d", n.flag, *n.value, n.least)
 		}
 	}
 	if *f.memoryRatio <= 0 || *f.memoryRatio > 1 {
@@ -217,6 +225,9 @@ func (f *flags) options(log *slog.Logger) (options, error) {
 	// An answer may take as long as its query, and then some for sending.
 	o.web.WriteTimeout = max(serve.WriteTimeout, time.Duration(f.queryTimeout)+serve.WriteTimeout/2)
 	o.web.MaxConns = *f.maxConns
+	if f.readTimeout > 0 {
+		o.web.ReadTimeout, o.web.IdleTimeout = time.Duration(f.readTimeout), time.Duration(f.readTimeout)
+	}
 	for _, name := range ignored {
 		if f.app.Given(name) {
 			log.Warn("A flag of Prometheus has no effect here", "flag", "--"+name)
@@ -319,21 +330,21 @@ func (f *flags) engine(external *url.URL, log *slog.Logger) (promstack.Config, e
 			Lookback:       time.Duration(f.lookback),
 		},
 		Alerts: promstack.AlertsConfig{
-			OutageTolerance: time.Duration(f.outageTolerance),
-			GracePeriod:     time.Duration(f.gracePeriod),
-			ResendDelay:     time.Duration(f.resendDelay),
+			OutageTolerance: orLeast(f.outageTolerance),
+			GracePeriod:     orLeast(f.gracePeriod),
+			ResendDelay:     orLeast(f.resendDelay),
 			QueueCapacity:   *f.alertQueue,
 		},
-		Remote: promstack.RemoteConfig{FlushDeadline: time.Duration(f.flushDeadline)},
+		Remote: promstack.RemoteConfig{FlushDeadline: orLeast(f.flushDeadline)},
 		API: promstack.APIConfig{
 			ExternalURL:         external,
 			Flags:               f.values(),
 			Admin:               *f.admin,
 			RemoteWriteReceiver: *f.writeReceiver,
 			OTLPReceiver:        *f.otlpReceiver,
-			ReadSampleLimit:     *f.readSamples,
-			ReadConcurrency:     *f.readConcurrency,
-			ReadFrameBytes:      *f.readFrame,
+			ReadSampleLimit:     cmp.Or(*f.readSamples, math.MaxInt),
+			ReadConcurrency:     cmp.Or(*f.readConcurrency, math.MaxInt32),
+			ReadFrameBytes:      cmp.Or(*f.readFrame, 1),
 		},
 		DiscoveryInterval: time.Duration(f.discoveryInterval),
 		Log:               log,
@@ -353,6 +364,10 @@ func (f *flags) engine(external *url.URL, log *slog.Logger) (promstack.Config, e
 	}
 	return c, enableFeatures(*f.features, &c, log)
 }
+
+// orLeast is a duration for the engine, to which 0 would mean its default and not what it
+// means on the command line: no time at all.
+func orLeast(d model.Duration) time.Duration { return max(time.Duration(d), 1) }
 
 // values are all flags as text.
 func (f *flags) values() map[string]string {

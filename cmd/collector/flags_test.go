@@ -1,14 +1,18 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/common/model"
 )
 
 // What operators pass to Prometheus in their manifests.
@@ -144,6 +148,97 @@ func TestEveryFlagOfPrometheus(t *testing.T) {
 		if same := strings.Join(f.Default, ",") == p.value; same != (p.reason == "") {
 			t.Errorf("--%s: default %q, there %q; reason %q", p.name, f.Default, p.value, p.reason)
 		}
+	}
+}
+
+// Every flag of Prometheus changes something of what the program is told to do, but for
+// those that are known to change nothing.
+func TestEveryFlagHasAnEffect(t *testing.T) {
+	file := write(t, "file", "")
+	values := map[string]string{ // where another value than the default cannot be made of that
+		"config.file": file, "web.listen-address": "127.0.0.1:1", "web.config.file": write(t, "web.yml", "{}\n"), "web.external-url": "http://x/y",
+		"web.route-prefix": "/x", "web.cors.origin": "x", "web.remote-write-receiver.accepted-protobuf-messages": "prometheus.WriteRequest",
+		"storage.tsdb.path": "x", "storage.tsdb.wal-compression-type": "zstd", "storage.tsdb.delay-compact-file.path": "x",
+		"storage.tsdb.max-block-duration": "1d", "storage.tsdb.max-block-chunk-segment-size": "2MB", "storage.tsdb.wal-segment-size": "20MB",
+		"storage.tsdb.retention.time": "3d", "storage.tsdb.retention.size": "1GB", "storage.tsdb.delayed-compaction.max-percent": "7",
+		"storage.agent.path": "x", "storage.agent.wal-segment-size": "20MB", "storage.agent.wal-compression-type": "zstd",
+		"auto-gomemlimit.ratio": "0.5", "enable-feature": "exemplar-storage",
+	}
+	nothing := []string{
+		"web.user-assets", "web.console.templates", "web.console.libraries", "web.page-title", // Prometheus' pages
+		"auto-gomaxprocs",         // the runtime does it
+		"log.level", "log.format", // for package cli
+		"config.auto-reload-interval", "agent", // with another flag, below
+	}
+	told := func(args ...string) string {
+		t.Helper()
+		o, err := parse(t, args...)
+		if err != nil {
+			t.Fatalf("%q: %v", args, err)
+		}
+		o.engine.API.Flags = nil // has all of them
+		text := fmt.Sprintf("%+v %v %v", o, o.engine.API.ExternalURL, o.engine.API.Origins)
+		return regexp.MustCompile(`0x[0-9a-f]+`).ReplaceAllString(text, "") // addresses
+	}
+	agent := []string{"--agent", "--config.file=" + file}
+	if told() != told() || told(agent...) != told(agent...) || told(agent...) == told(agent[1:]...) {
+		t.Fatal("the same flags are not told the same way, or others are")
+	}
+	for _, p := range peerFlags(t) {
+		if slices.Contains(nothing, p.name) {
+			continue
+		}
+		var base []string
+		if strings.HasPrefix(p.name, "storage.agent.") {
+			base = agent
+		}
+		without := told(base...)
+		arg := "--" + p.name
+		switch d, err := model.ParseDuration(p.value); {
+		case values[p.name] != "":
+			arg += "=" + values[p.name]
+		case p.value == "true":
+			arg = "--no-" + p.name
+		case p.value == "" && newFlags().app.GetFlag(p.name).Model().IsBoolFlag():
+		case p.value == "":
+			arg += "=7m"
+		case err == nil && p.value != "0":
+			arg += "=" + (d + model.Duration(time.Minute)).String()
+		default:
+			n, err := strconv.ParseFloat(p.value, 64)
+			if err != nil {
+				t.Fatalf("what else than %q is for --%s?", p.value, p.name)
+			}
+			arg += fmt.Sprintf("=%.0f", n+1)
+		}
+		if told(append(base, arg)...) == without {
+			t.Errorf("%s changes nothing", arg)
+		}
+	}
+	if told("--config.auto-reload") == told("--config.auto-reload", "--config.auto-reload-interval=7s") {
+		t.Error("--config.auto-reload-interval changes nothing")
+	}
+}
+
+// Where 0 has a meaning it is not taken for a flag that was not given: the engine's
+// configuration has 0 for its defaults.
+func TestZeroIsNoDefault(t *testing.T) {
+	o, err := parse(t, "--rules.alert.for-outage-tolerance=0s", "--rules.alert.for-grace-period=0s", "--rules.alert.resend-delay=0s", "--storage.remote.flush-deadline=0s",
+		"--storage.remote.read-sample-limit=0", "--storage.remote.read-concurrent-limit=0", "--storage.remote.read-max-bytes-in-frame=0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := o.engine.Alerts
+	for name, d := range map[string]time.Duration{"tolerance": a.OutageTolerance, "grace": a.GracePeriod, "resend": a.ResendDelay, "flush": o.engine.Remote.FlushDeadline} {
+		if d <= 0 || d > time.Microsecond {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+	if r := o.engine.API; r.ReadSampleLimit < 1<<40 || r.ReadConcurrency < 1<<30 || r.ReadFrameBytes != 1 {
+		t.Errorf("%d samples, %d reads, %d bytes", r.ReadSampleLimit, r.ReadConcurrency, r.ReadFrameBytes)
+	}
+	if _, err := parse(t, "--storage.remote.read-concurrent-limit=-1"); err == nil {
+		t.Error("-1 reads at a time are taken")
 	}
 }
 

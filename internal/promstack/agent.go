@@ -9,9 +9,14 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	commonconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/storage/remote"
@@ -26,7 +31,7 @@ type AgentConfig struct {
 	SegmentBytes   int           // size of a file of the log; 10 to 256 MiB (128 MiB)
 	WALCompression string        // "snappy", "zstd" or "none" ("snappy")
 	TruncateEach   time.Duration // how often what has been sent is removed (2h)
-	MinAge, MaxAge time.Duration // what is younger stays, what is older goes though it was not sent (5m, 4h)
+	MinAge, MaxAge time.Duration // how long what was sent stays, what is older goes though it was not sent (5m, 4h)
 	NoLockFile     bool
 
 	CheckpointFromMemory bool // make checkpoints from the series in memory alone
@@ -76,15 +81,71 @@ func forwardOnly(c *config.Config) error {
 // agentStore is the log and what sends it.
 type agentStore struct {
 	storage.Storage // the log
-	unused          *remote.Storage
+	sent            *sentStorage
 	forwarder       *forwarder
 	scraping
 }
 
 // Close ends the log, then remote write, which may take its flush deadline.
 func (s *agentStore) Close() error {
-	return errors.Join(s.Storage.Close(), s.forwarder.Close(), s.unused.Close())
+	return errors.Join(s.Storage.Close(), s.forwarder.Close(), s.sent.Close())
 }
+
+// sentStorage tells the log how far all was sent, whose cleaning asks the library's own
+// remote storage for that: the least of its queues' gauges, of which there has to be one.
+// The one queue here reads a log that does not exist and sends nothing; its gauge is
+// caught when it is registered, and set to what the forwarder knows.
+type sentStorage struct {
+	*remote.Storage
+	gauge interface{ Set(seconds float64) } // that never goes back
+}
+
+// sentGauge is the name of that gauge.
+const sentGauge = "prometheus_remote_storage_queue_highest_sent_timestamp_seconds"
+
+func newSentStorage(dir string, flush time.Duration) (*sentStorage, error) {
+	s := new(sentStorage)
+	never := func() (int64, error) { return math.MaxInt64, nil } // there is nothing to read
+	s.Storage = remote.NewStorage(nil, sentCatcher{s}, never, filepath.Join(dir, "none"), flush, nil, false)
+	section := config.DefaultRemoteWriteConfig
+	section.URL = &commonconfig.URL{URL: &url.URL{Scheme: "http", Host: "none.invalid"}}
+	section.MetadataConfig.Send = false
+	section.QueueConfig.MinShards, section.QueueConfig.MaxShards = 1, 1
+	section.QueueConfig.Capacity, section.QueueConfig.MaxSamplesPerSend = 1, 1
+	err := s.ApplyConfig(&config.Config{RemoteWriteConfigs: []*config.RemoteWriteConfig{&section}})
+	if err == nil && s.gauge == nil {
+		err = fmt.Errorf("the library registers no %s", sentGauge)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// until says that all samples up to a time were sent, in ms since 1970.
+func (s *sentStorage) until(t int64) { s.gauge.Set(float64(t) / 1000) }
+
+// sentCatcher is a registry for the library's remote storage, whose metrics nobody shall
+// see, that keeps the one gauge.
+type sentCatcher struct{ *sentStorage }
+
+// Register implements prometheus.Registerer.
+func (c sentCatcher) Register(m prometheus.Collector) error {
+	if g, is := m.(prometheus.Gauge); is && strings.Contains(g.Desc().String(), `"`+sentGauge+`"`) {
+		c.gauge = g
+	}
+	return nil
+}
+
+// MustRegister implements prometheus.Registerer.
+func (c sentCatcher) MustRegister(all ...prometheus.Collector) {
+	for _, m := range all {
+		_ = c.Register(m) // which never fails
+	}
+}
+
+// Unregister implements prometheus.Registerer.
+func (c sentCatcher) Unregister(prometheus.Collector) bool { return true }
 
 // openAgent opens the log and reads what was not sent.
 func (e *Engine) openAgent() (*agentStore, error) {
@@ -93,18 +154,19 @@ func (e *Engine) openAgent() (*agentStore, error) {
 		return nil, err
 	}
 	s := &agentStore{}
-	never := func() (int64, error) { return math.MaxInt64, nil } // there is nothing to read
 	log := e.log.With("component", "remote")
-	// The log asks the library's remote storage how much was sent, and takes what that
-	// does not know of for not sent: it removes nothing before MaxAge.
-	s.unused = remote.NewStorage(log, nil, never, c.Dir, e.cfg.Remote.FlushDeadline, nil, false)
+	var err error
+	if s.sent, err = newSentStorage(c.Dir, e.cfg.Remote.FlushDeadline); err != nil {
+		return nil, fmt.Errorf("agent's log: %w", err)
+	}
 	began := time.Now()
-	db, err := agent.Open(e.log.With("component", "agent"), e.reg, s.unused, c.Dir, c.options())
+	db, err := agent.Open(e.log.With("component", "agent"), e.reg, s.sent.Storage, c.Dir, c.options())
 	if err != nil {
-		return nil, errors.Join(dirError(c.Dir, err), s.unused.Close())
+		return nil, errors.Join(dirError(c.Dir, err), s.sent.Close())
 	}
 	s.Storage = db
 	s.forwarder = newForwarder(c.Dir, log, e.reg, e.notes, &s.scraping, e.cfg.Remote.FlushDeadline)
+	s.forwarder.taken = s.sent.until
 	db.SetWriteNotified(s.forwarder)
 	e.log.Info("The agent's log is open", "dir", c.Dir, "took", time.Since(began).Round(time.Millisecond))
 	return s, nil

@@ -2,13 +2,16 @@ package promstack
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -267,6 +270,58 @@ func TestAgent(t *testing.T) {
 	close(up)
 	keeper.wants("answer", "a", "42")
 	keeper.wants(fmt.Sprintf("count_over_time(answer[1h] @ %.3f) > bool 0", refused), "a", "1") // of while it was refused
+	if err := agent.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// What every endpoint has taken leaves the agent's log and memory when it is older than
+// MinAge, long before MaxAge; while an endpoint has not taken it, it stays.
+func TestAgentKeepsWhatWasNotSent(t *testing.T) {
+	var up, gone atomic.Bool
+	receiver := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		if !up.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	page := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if io.WriteString(w, "stays 1\n"); !gone.Load() {
+			io.WriteString(w, "goes 1\n")
+		}
+	}))
+	cfg, log := testConfig(t, "", jobs(map[string]string{"a": page})+
+		fmt.Sprintf("remote_write: [{url: \"http://%s/api/v1/write\", queue_config: {batch_send_deadline: 100ms, min_backoff: 10ms, max_backoff: 100ms}}]\n", receiver))
+	cfg.Agent = AgentConfig{Enabled: true, Dir: t.TempDir(), TruncateEach: 200 * time.Millisecond, MinAge: time.Second, MaxAge: time.Hour}
+	agent := start(t, cfg, log)
+	series := func(want float64) error {
+		families, err := agent.reg.Gather()
+		if err != nil {
+			return err
+		}
+		for _, f := range families {
+			if f.GetName() == "prometheus_agent_active_series" {
+				if got := f.GetMetric()[0].GetGauge().GetValue(); got != want {
+					return fmt.Errorf("%g series in memory, want %g", got, want)
+				}
+				return nil
+			}
+		}
+		return errors.New("no number of series")
+	}
+	const all = 2 + 5 // with those of a scrape itself
+	eventually(t, func() error { return series(all) })
+	gone.Store(true)
+	// Many cleanings later, with the clock well past MinAge:
+	cleaned := func() int { return strings.Count(log.String(), "series GC completed") }
+	for began, n := time.Now(), cleaned(); time.Since(began) < 3*time.Second || cleaned() < n+5; {
+		if err := series(all); err != nil {
+			t.Fatalf("before anything was sent: %v", err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	up.Store(true)
+	eventually(t, func() error { return series(all - 1) })
 	if err := agent.stop(); err != nil {
 		t.Error(err)
 	}

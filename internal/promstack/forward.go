@@ -22,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -53,7 +54,8 @@ type forwarder struct {
 	metrics *forwardMetrics
 	readers *wlog.LiveReaderMetrics
 	scrapes remote.ReadyScrapeManager
-	flush   time.Duration // for a stop to send what is left
+	flush   time.Duration     // for a stop to send what is left
+	taken   func(until int64) // nil, or told up to which time every endpoint has taken all, in ms since 1970
 
 	mu     sync.Mutex
 	first  bool // no configuration was taken over yet
@@ -81,6 +83,21 @@ func (f *forwarder) Notify() {
 	f.metrics.committed.Store(time.Now().Unix())
 	for _, q := range *f.all.Load() {
 		q.notify()
+	}
+}
+
+// tellTaken tells up to which time every endpoint has taken all, where that is known of
+// each.
+func (f *forwarder) tellTaken() {
+	if f.taken == nil {
+		return
+	}
+	queues, until := *f.all.Load(), int64(math.MaxInt64)
+	for _, q := range queues {
+		until = min(until, q.taken.Load())
+	}
+	if len(queues) > 0 && until > 0 {
+		f.taken(until)
 	}
 }
 

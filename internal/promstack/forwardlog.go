@@ -89,6 +89,7 @@ type queue struct {
 	oddMu    sync.Mutex                  // held where odd changes
 	odd      atomic.Bool                 // any goroutine: the endpoint stores nothing
 	seen     atomic.Int64                // any goroutine: time of the newest sample it has answered to, in s
+	taken    atomic.Int64                // any goroutine: time up to which it has taken all, as the mark tells, in ms; 0: not known yet
 	gauges   *queueMetrics               // any goroutine
 	metadata *remote.MetadataWatcher     // nil: not sent
 
@@ -749,4 +750,6 @@ func (q *queue) writeMark(last bool) {
 		return
 	}
 	q.marked = m
+	q.taken.Store(m.Time)
+	q.set.tellTaken()
 }
