@@ -271,6 +271,7 @@ func (b *browser) press(selector string) {
 	b.t.Helper()
 	where := fmt.Sprintf(`(() => {
 		const e = document.querySelector(%q);
+		if (!e) return null;
 		e.scrollIntoView({ block: "center", behavior: "instant" });
 		const r = e.getClientRects()[0], x = r.x + r.width / 2, y = r.y + r.height / 2;
 		return !e.disabled && e.contains(document.elementFromPoint(x, y)) && [x, y];
@@ -290,7 +291,11 @@ func (b *browser) press(selector string) {
 // write types into the first element that matches, once it is there.
 func (b *browser) write(selector, text string) {
 	b.t.Helper()
-	await[bool](b, selector+", to write into it", fmt.Sprintf(`(() => { const e = document.querySelector(%q); e.focus(); return document.activeElement === e; })()`, selector))
+	await[bool](b, selector+", to write into it", fmt.Sprintf(`(() => {
+		const e = document.querySelector(%q);
+		e?.focus();
+		return e && document.activeElement === e;
+	})()`, selector))
 	b.do(chromedp.KeyEvent(text))
 }
 
