@@ -133,18 +133,19 @@ func (c *collector) cost(view, path string) {
 	c.t.Logf("%-22s first %s; again %s", view, said[0], said[1])
 }
 
-// looked logs what the view that stands took in the browser, from the address to the last answer that it shows.
+// looked logs what the view that stands took in the browser, from the address to the first and the last answer.
 func (b *browser) looked(view string) {
 	b.t.Helper()
-	took := evaluate[struct{ Answers, Last, Longest float64 }](b, `(() => {
+	took := evaluate[struct{ Answers, First, Last, Longest float64 }](b, `(() => {
 		const asked = performance.getEntriesByType("resource").filter((e) => e.name.includes("/api/"));
 		return {
 			Answers: asked.length,
+			First: Math.min(...asked.map((e) => e.responseEnd), 1e9),
 			Last: Math.max(0, ...asked.map((e) => e.responseEnd)),
 			Longest: Math.max(0, ...asked.map((e) => e.responseEnd - e.requestStart)),
 		};
 	})()`)
-	b.t.Logf("%-12s all is there after %4.0f ms: %2.0f answers, the longest %4.0f ms", view, took.Last, took.Answers, took.Longest)
+	b.t.Logf("%-12s %2.0f answers, the first after %4.0f ms, the last after %4.0f ms; the longest took %4.0f ms", view, took.Answers, took.First, took.Last, took.Longest)
 }
 
 const rows = `document.querySelectorAll(".list tbody tr").length`

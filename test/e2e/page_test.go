@@ -328,7 +328,7 @@ func drawn(figure string) string {
 	})()`, figure)
 }
 
-const settled = `document.querySelectorAll(".panel[aria-busy=true]").length === 0`
+const settled = `document.querySelectorAll(".panel[aria-busy=true], .loading").length === 0`
 
 func TestPage(t *testing.T) {
 	c := startPageCollector(t)
@@ -465,6 +465,8 @@ func TestPage(t *testing.T) {
 		}
 		b.do(chromedp.Reload())
 		b.wait(drawn(".big .chart"))
+		// Few points are asked for before all of them.
+		b.wait(settled + ` && performance.getEntriesByType("resource").filter((e) => e.name.endsWith("/query_range")).length === 2`)
 		evaluate[any](b, "history.go(-2)")
 		b.wait(`document.querySelectorAll(".result tbody tr").length === 3`)
 		b.open("/graph?g0.expr=" + url.QueryEscape(`sum(up)`) + "&g0.tab=1") // as in the alerts of Prometheus
