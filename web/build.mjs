@@ -4,8 +4,9 @@
 // The scripts and styles carry a hash of their content in their names, so the server may let browsers keep them for
 // ever; index.html names them and is never kept without asking.
 import { context, build } from "esbuild";
+import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -73,6 +74,19 @@ async function editor() {
   return `assets/${basename(Object.keys(metafile.outputs)[0])}`;
 }
 
+// sources is a hash of all that the page is made of. The tests of the page compare it with the files they find
+// (test/e2e/page_test.go: sameSources), since a page of other sources fails in ways that nobody would look for there.
+async function sources() {
+  const src = (await readdir(join(here, "src"), { recursive: true, withFileTypes: true })).filter((f) => f.isFile());
+  const names = src.map((f) => relative(here, join(f.parentPath ?? f.path, f.name)).replaceAll("\\", "/"));
+  const hash = createHash("sha256");
+  for (const name of [...names, "build.mjs", "package.json", "package-lock.json", "tsconfig.json"].sort()) {
+    const bytes = await readFile(join(here, name));
+    hash.update(`${name} ${bytes.length}\n`).update(bytes);
+  }
+  return hash.digest("hex");
+}
+
 // page is an esbuild plugin that writes index.html once the names of the other files are known.
 const page = (editorAddress) => ({
   name: "page",
@@ -88,6 +102,7 @@ const page = (editorAddress) => ({
         html.replace("{{js}}", named(".js")).replace("{{css}}", css).replace("{{editor}}", editorAddress),
       );
       await writeFile(join(dist, "favicon.svg"), await readFile(join(here, "src", "favicon.svg")));
+      await writeFile(join(dist, ".sources"), await sources());
       tell(metafile.outputs);
     });
   },

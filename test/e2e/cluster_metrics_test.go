@@ -18,7 +18,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/chromedp/chromedp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -296,9 +295,9 @@ func (s *suite) testPage() {
 	b.shot("cluster-fleet")
 	evaluate[bool](b, `document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "/", bubbles: true, cancelable: true }))`)
 	b.wait(`document.activeElement?.matches(".search input")`)
-	b.do(chromedp.SendKeys(chromedp.CSS(".search input"), c.address))
+	b.write(".search input", c.address)
 	b.wait(fmt.Sprintf(`document.querySelector("#hit-0")?.innerText.includes(%q)`, c.pod))
-	b.do(chromedp.SendKeys(chromedp.CSS(".search input"), "\r"))
+	b.write(".search input", "\r")
 	b.wait(fmt.Sprintf(`location.pathname === "/pod" && document.querySelector("h1")?.innerText.includes(%q)`, c.pod))
 	b.wait(`document.querySelectorAll(".containers tbody tr").length === 2`)
 	for _, want := range []string{c.address, c.node, "Deployment redis", "redis-exporter"} {
@@ -404,24 +403,16 @@ func (s *suite) proc(pod corev1.Pod, container string) (u usage, err error) {
 			return u, err
 		}
 		for _, pid := range pids {
-			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			cpu, err := processorSeconds(pid)
 			if err != nil {
 				return u, err
 			}
-			_, rest, _ := strings.Cut(string(stat), ") ")
-			f := strings.Fields(rest) // from the third field on: proc_pid_stat(5)
-			for _, ticks := range f[11:13] {
-				n, err := strconv.ParseFloat(ticks, 64)
-				if err != nil {
-					return u, err
-				}
-				u.cpu += n / 100
-			}
+			u.cpu += cpu
 			status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 			if err != nil {
 				return u, err
 			}
-			_, rest, _ = strings.Cut(string(status), "RssAnon:")
+			_, rest, _ := strings.Cut(string(status), "RssAnon:")
 			kib, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
 			if err != nil {
 				return u, err
@@ -431,6 +422,24 @@ func (s *suite) proc(pod corev1.Pod, container string) (u usage, err error) {
 		return u, nil
 	}
 	return u, fmt.Errorf("pod %s has no container %s", pod.Name, container)
+}
+
+// processorSeconds is what a process has used of all processors, to 10 ms.
+func processorSeconds(pid int) (seconds float64, err error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	f := strings.Fields(rest) // from the third field on: proc_pid_stat(5)
+	for _, ticks := range f[11:13] {
+		n, err := strconv.ParseFloat(ticks, 64)
+		if err != nil {
+			return 0, err
+		}
+		seconds += n / 100 // in USER_HZ, which is 100 on every Linux
+	}
+	return seconds, nil
 }
 
 // kubeletLag is how old what the kubelet says of a container may be: it reads each every ten seconds or so.

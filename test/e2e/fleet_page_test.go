@@ -33,11 +33,11 @@ func fleetSize() testfleet.Size {
 }
 
 // startFleet is a collector on the stored series of a fleet. Its jobs scrape as many addresses as there are nodes, all
-// of them one server of the test; those of nodes that fell silent answer 500.
-func startFleet(t *testing.T, size testfleet.Size) *collector {
+// of them one server of the test; those of nodes that fell silent answer 500. The fleet is as it was at began.
+func startFleet(t *testing.T, size testfleet.Size) (c *collector, began time.Time) {
 	t.Helper()
-	c := newCollector(t)
-	began := time.Now()
+	builtPage(t)
+	c, began = newCollector(t), time.Now()
 	series, err := testfleet.Fill(c.data, size, began)
 	if err != nil {
 		t.Fatal(err)
@@ -94,21 +94,27 @@ scrape_configs:
 	c.start()
 	t.Logf("%d nodes, %d pods, %d series: written in %s, collector ready after %s", size.Nodes, size.Pods, series,
 		filled.Sub(began).Round(100*time.Millisecond), time.Since(filled).Round(100*time.Millisecond))
-	if page := get(t, http.DefaultClient, "http://"+c.web+"/"); page.status != http.StatusOK {
-		t.Fatalf("the page is not built; run `make web`: %d %s", page.status, page.body)
-	}
-	return c
+	return c, began
 }
 
-// cost logs what a view's question takes the first time and again, with the queries it made. The lists it may keep are
-// older by then than they may be, unless warm.
+// cost logs what a view's question takes the first time and again, with the queries it made and what the collector used of
+// all processors meanwhile, for whatever it did: where that is far less than the time, the machine was busy with other
+// things. The lists that the page may keep are kept.
 func (c *collector) cost(view, path string) {
 	c.t.Helper()
 	var said []string
+	used := func() float64 {
+		c.t.Helper()
+		seconds, err := processorSeconds(c.cmd.Process.Pid)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		return seconds
+	}
 	for range 2 {
-		began := time.Now()
+		before, began := used(), time.Now()
 		a := get(c.t, http.DefaultClient, "http://"+c.web+path)
-		took := time.Since(began)
+		took, cpu := time.Since(began), used()-before
 		var body struct {
 			Data struct {
 				Cost *struct{ Queries int }
@@ -122,16 +128,31 @@ func (c *collector) cost(view, path string) {
 		if body.Data.Cost != nil {
 			queries = body.Data.Cost.Queries
 		}
-		said = append(said, fmt.Sprintf("%6.1f ms, %2d queries, %6.1f kB", took.Seconds()*1000, queries, float64(len(a.body))/1000))
+		said = append(said, fmt.Sprintf("%6.1f ms (processors %3.0f), %2d queries, %5.1f kB", took.Seconds()*1000, cpu*1000, queries, float64(len(a.body))/1000))
 	}
 	c.t.Logf("%-22s first %s; again %s", view, said[0], said[1])
+}
+
+// looked logs what the view that stands took in the browser, from the address to the first and the last answer.
+func (b *browser) looked(view string) {
+	b.t.Helper()
+	took := evaluate[struct{ Answers, First, Last, Longest float64 }](b, `(() => {
+		const asked = performance.getEntriesByType("resource").filter((e) => e.name.includes("/api/"));
+		return {
+			Answers: asked.length,
+			First: Math.min(...asked.map((e) => e.responseEnd), 1e9),
+			Last: Math.max(0, ...asked.map((e) => e.responseEnd)),
+			Longest: Math.max(0, ...asked.map((e) => e.responseEnd - e.requestStart)),
+		};
+	})()`)
+	b.t.Logf("%-12s %2.0f answers, the first after %4.0f ms, the last after %4.0f ms; the longest took %4.0f ms", view, took.Answers, took.First, took.Last, took.Longest)
 }
 
 const rows = `document.querySelectorAll(".list tbody tr").length`
 
 func TestPageOfAFleet(t *testing.T) {
 	size := fleetSize()
-	c := startFleet(t, size)
+	c, began := startFleet(t, size)
 	b := startBrowser(t, "http://"+c.web)
 	var sick testfleet.Pod
 	for i := range size.Pods {
@@ -192,7 +213,7 @@ func TestPageOfAFleet(t *testing.T) {
 			b.press(".pager button:last-child")
 			b.wait(`document.querySelector(".pager span").innerText.startsWith("51–100")`)
 		}
-		b.do(chromedp.SendKeys(chromedp.CSS(".filter"), testfleet.NodeIP(sick.Node)))
+		b.write(".filter", testfleet.NodeIP(sick.Node))
 		// The name has the state before it, for those who hear the page.
 		of := fmt.Sprintf(`[...document.querySelectorAll(".nodes a.row")].find((a) => a.innerText.trim().split(/\s+/).includes(%q))`, testfleet.NodeName(sick.Node))
 		b.wait(fmt.Sprintf(`%s < 15 && %s !== undefined`, rows, of))
@@ -235,10 +256,10 @@ func TestPageOfAFleet(t *testing.T) {
 		// Not typed: the driver would write the letter although the page takes the key.
 		evaluate[bool](b, `document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "/", bubbles: true, cancelable: true }))`)
 		b.wait(`document.activeElement?.matches(".search input")`)
-		b.do(chromedp.SendKeys(chromedp.CSS(".search input"), sick.IP))
+		b.write(".search input", sick.IP)
 		b.wait(fmt.Sprintf(`document.querySelector("#hit-0")?.innerText.includes(%q)`, sick.Name))
 		b.shot("search-light")
-		b.do(chromedp.SendKeys(chromedp.CSS(".search input"), "\r"))
+		b.write(".search input", "\r")
 		b.wait(fmt.Sprintf(`location.pathname === "/pod" && document.querySelector("h1")?.innerText.includes(%q)`, sick.Name))
 		b.quiet()
 	})
@@ -254,7 +275,7 @@ func TestPageOfAFleet(t *testing.T) {
 		b.open("/targets")
 		b.wait(fmt.Sprintf(`document.querySelector('.choice button:nth-child(2) b')?.innerText === "%d" && document.querySelector('.choice button:nth-child(4) b').innerText === "%d"`, down, size.Nodes-down))
 		b.shot("targets-light")
-		b.do(chromedp.SendKeys(chromedp.CSS(".filter"), "host=node-14 "))
+		b.write(".filter", "host=node-14 ")
 		b.wait(`document.querySelector(".targets tbody tr td.labels")?.innerText.includes("node-14") && ` + rows + ` < 12`)
 		b.press(`.choice button:nth-child(2)`)
 		b.wait(`location.search.includes("state=down") && ` + rows + ` === 1 && document.querySelector(".targets .error").innerText.includes("500")`)
@@ -269,7 +290,7 @@ func TestPageOfAFleet(t *testing.T) {
 		b.shot("target-light")
 		b.press(`.choice button:nth-child(2)`)
 		b.wait(`document.querySelector(".raw")?.innerText.includes("lamp_lit 1")`)
-		b.do(chromedp.SendKeys(chromedp.CSS("#raw .filter"), "hours"))
+		b.write("#raw .filter", "hours")
 		b.wait(`document.querySelector(".raw").innerText.trim() === "lamp_hours_total 12"`)
 		b.quiet()
 	})
@@ -366,7 +387,7 @@ func TestPageOfAFleet(t *testing.T) {
 
 	t.Run("another time", func(t *testing.T) {
 		b := b.in(t)
-		then := time.Now().Add(-20 * time.Minute).UTC().Format(time.RFC3339)
+		then := began.Add(-20 * time.Minute).UTC().Format(time.RFC3339)
 		silent := testfleet.NodeName(13)
 		b.open(address("/fleet", "time", then, "q", silent))
 		// It has fallen silent ten minutes ago.
@@ -418,6 +439,9 @@ func TestPageOfAFleet(t *testing.T) {
 					b.open(v.path)
 					b.wait(v.there)
 					b.wait(settled)
+					if scheme == "light" && screen.name == "desktop" {
+						b.looked(v.name)
+					}
 					if over := evaluate[int](b, `Math.max(document.documentElement.scrollWidth - innerWidth, ...[...document.querySelectorAll(".scroll:has(> .list)")].map((e) => e.scrollWidth - e.clientWidth))`); over > 0 {
 						t.Errorf("%s is %d pixels wider than a %s", v.name, over, screen.name)
 					}
@@ -436,6 +460,7 @@ func TestPageAuth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	builtPage(t)
 	file := filepath.Join(t.TempDir(), "web.yml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, "basic_auth_users: {keeper: %q}\n", hash), 0o600); err != nil {
 		t.Fatal(err)
@@ -477,7 +502,6 @@ func TestPageAuth(t *testing.T) {
 		"/probe?target=127.0.0.1:1&module=tcp_connect", "/push/metrics", "/push/-/healthy", "/push/api/v1/status",
 	}
 	// Every file of the page.
-	const dist = "../../internal/webui/dist"
 	assets := 0
 	if err := filepath.WalkDir(dist, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() && !strings.HasPrefix(d.Name(), ".") && d.Name() != "index.html" {

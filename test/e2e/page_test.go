@@ -6,13 +6,16 @@ package e2e
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/http"
+	"io/fs"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -36,11 +39,45 @@ func startPageCollector(t *testing.T) *collector {
 	t.Helper()
 	c := newCollector(t, "--standalone")
 	c.args = append(c.args, "--config.file="+c.configFile(`- {job_name: nobody, static_configs: [{targets: ["127.0.0.1:1"]}]}`))
+	builtPage(t)
 	c.start()
-	if page := get(t, http.DefaultClient, "http://"+c.web+"/"); page.status != http.StatusOK {
-		t.Fatalf("the page is not built; run `make web`: %d %s", page.status, page.body)
-	}
 	return c
+}
+
+// dist is where `make web` puts the page, and from where it is embedded.
+const dist = "../../internal/webui/dist"
+
+// builtPage fails where the page that a collector would embed is not there, or is not made of the present sources: what
+// the test then waits for may not be in it. Tests build the collector themselves, but not its page, which needs npm.
+func builtPage(t *testing.T) {
+	t.Helper()
+	of, err := os.ReadFile(dist + "/.sources")
+	if err != nil {
+		t.Fatalf("the page is not built; run `make web`: %v", err)
+	}
+	const web = "../../web"
+	names := []string{"build.mjs", "package.json", "package-lock.json", "tsconfig.json"}
+	if err := filepath.WalkDir(web+"/src", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			names = append(names, strings.TrimPrefix(filepath.ToSlash(path), web+"/"))
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(names)
+	// As web/build.mjs does it.
+	hash := sha256.New()
+	for _, name := range names {
+		b, err := os.ReadFile(filepath.Join(web, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(hash, "%s %d\n%s", name, len(b), b)
+	}
+	if present := hex.EncodeToString(hash.Sum(nil)); present != string(of) {
+		t.Fatalf("the page in internal/webui/dist is made of other sources than those in web/ (%.12s, not %.12s); run `make -B web`", of, present)
+	}
 }
 
 // scraped waits until the expression has a value.
@@ -145,38 +182,67 @@ next:
 	b.problems = nil
 }
 
+// run runs one step of the driver. However it fails, it ends.
+func run[T any](b *browser, step chromedp.Action[T]) (T, error) {
+	ctx, cancel := context.WithTimeoutCause(b.ctx, patience, fmt.Errorf("the browser has not done it within %s", patience))
+	defer cancel()
+	v, err := chromedp.Run(ctx, step)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return v, err
+}
+
 func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := chromedp.Do(b.ctx, steps...); err != nil {
+	if _, err := run(b, chromedp.Steps(steps...)); err != nil {
 		b.t.Fatal(err)
 	}
 }
 
 func evaluate[T any](b *browser, expr string) T {
 	b.t.Helper()
-	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expr))
+	v, err := run(b, chromedp.Evaluate[T](expr))
 	if err != nil {
 		b.t.Fatalf("%s: %v", expr, err)
 	}
 	return v
 }
 
-// wait is until the expression is true in the page.
+// The steps below ask the page itself what is there. The driver's own queries keep a copy of the whole document, which
+// every change of it has to reach; where one is lost they look for what is there in vain, and without an end.
+
+// wait is until the expression is true in the page. One that cannot be evaluated is not true: what it speaks of may not
+// be there yet.
 func (b *browser) wait(expr string) {
 	b.t.Helper()
-	poll := chromedp.Poll[chromedp.Void](expr, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(patience))
-	err := chromedp.Do(b.ctx, poll)
-	for tries := 0; err != nil && strings.Contains(err.Error(), "Cannot find context") && tries < 3; tries++ {
-		err = chromedp.Do(b.ctx, poll) // the driver asked the page that was there before
+	await[bool](b, expr, "Boolean("+expr+")")
+}
+
+// await is until the expression has a value that is neither null nor false; what is for people.
+func await[T any](b *browser, what, expr string) (v T) {
+	b.t.Helper()
+	var found *T
+	var err error
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		found, err = run(b, chromedp.Evaluate[*T]("("+expr+") || null"))
+		if err == nil && found != nil {
+			return *found
+		}
 	}
-	if err != nil {
-		b.t.Fatalf("waiting for %s: %v\nthe page says:\n%s", expr, err, evaluate[string](b, "document.body.innerText"))
+	if err == nil {
+		err = fmt.Errorf("not within %s", patience)
 	}
+	text, _ := run(b, chromedp.Evaluate[string]("location.href + '\\n' + document.body.innerText"))
+	b.t.Fatalf("waiting for %s: %v\nthe page says:\n%s", what, err, text)
+	return v
 }
 
 func (b *browser) open(path string) {
 	b.t.Helper()
-	b.do(chromedp.Navigate(b.base + path))
+	if _, err := run(b, chromedp.Navigate(b.base+path)); err != nil {
+		b.t.Fatalf("%s: %v", path, err)
+	}
 }
 
 func (b *browser) size(width, height int64) {
@@ -200,16 +266,44 @@ func (b *browser) text(selector string) string {
 	return evaluate[string](b, fmt.Sprintf("document.querySelector(%q)?.innerText ?? '(none)'", selector))
 }
 
+// press clicks at the middle of the first element that matches, once it is there, rests, and is under nothing else.
 func (b *browser) press(selector string) {
 	b.t.Helper()
-	b.do(chromedp.Click(chromedp.CSS(selector)))
+	where := fmt.Sprintf(`(() => {
+		const e = document.querySelector(%q);
+		if (!e) return null;
+		e.scrollIntoView({ block: "center", behavior: "instant" });
+		const r = e.getClientRects()[0], x = r.x + r.width / 2, y = r.y + r.height / 2;
+		return !e.disabled && e.contains(document.elementFromPoint(x, y)) && [x, y];
+	})()`, selector)
+	var at []float64
+	for range 20 { // a page that never rests is pressed where the element was last
+		before := at
+		at = await[[]float64](b, selector+", to press it", where)
+		if slices.Equal(before, at) {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	b.do(chromedp.MouseClickXY(at[0], at[1]))
+}
+
+// write types into the first element that matches, once it is there.
+func (b *browser) write(selector, text string) {
+	b.t.Helper()
+	await[bool](b, selector+", to write into it", fmt.Sprintf(`(() => {
+		const e = document.querySelector(%q);
+		e?.focus();
+		return e && document.activeElement === e;
+	})()`, selector))
+	b.do(chromedp.KeyEvent(text))
 }
 
 func (b *browser) shot(name string) {
 	b.t.Helper()
-	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	png, err := run(b, chromedp.CaptureScreenshot())
 	if err != nil {
-		b.t.Fatal(err)
+		b.t.Fatalf("picture %s: %v", name, err)
 	}
 	if err := os.WriteFile(filepath.Join(b.shots, name+".png"), png, 0o644); err != nil {
 		b.t.Fatal(err)
@@ -234,7 +328,7 @@ func drawn(figure string) string {
 	})()`, figure)
 }
 
-const settled = `document.querySelectorAll(".panel[aria-busy=true]").length === 0`
+const settled = `document.querySelectorAll(".panel[aria-busy=true], .loading").length === 0`
 
 func TestPage(t *testing.T) {
 	c := startPageCollector(t)
@@ -336,7 +430,7 @@ func TestPage(t *testing.T) {
 			t.Errorf("the first row is %q, want the target that is down, and why", got)
 		}
 		b.shot("targets-light")
-		b.do(chromedp.SendKeys(chromedp.CSS(".filter"), c.node))
+		b.write(".filter", c.node)
 		b.wait(`document.querySelectorAll(".targets tbody tr").length === 1`)
 		if got := b.text(".targets tbody tr"); !strings.Contains(got, "up") || !strings.Contains(got, "http://"+c.node+"/metrics") || !strings.Contains(got, "ago") {
 			t.Errorf("the row of the node is %q", got)
@@ -371,6 +465,8 @@ func TestPage(t *testing.T) {
 		}
 		b.do(chromedp.Reload())
 		b.wait(drawn(".big .chart"))
+		// Few points are asked for before all of them.
+		b.wait(settled + ` && performance.getEntriesByType("resource").filter((e) => e.name.endsWith("/query_range")).length === 2`)
 		evaluate[any](b, "history.go(-2)")
 		b.wait(`document.querySelectorAll(".result tbody tr").length === 3`)
 		b.open("/graph?g0.expr=" + url.QueryEscape(`sum(up)`) + "&g0.tab=1") // as in the alerts of Prometheus

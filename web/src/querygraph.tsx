@@ -6,7 +6,7 @@ import { Chart } from "./chart";
 import { zoom } from "./controls";
 import { queryLines, type Lines } from "./lines";
 import { useLoad } from "./load";
-import { alignedSpan, chooseStep, duration } from "./time";
+import { alignedSpan, chooseStep, duration, type Span } from "./time";
 import { Failure, Remarks } from "./widgets";
 
 /** Series asked for and series drawn. The first is larger so that the page can mostly say how many it leaves out. */
@@ -23,6 +23,8 @@ interface Props {
 }
 
 interface Loaded extends Lines {
+  /** Seconds between two points. */
+  step: number;
   warnings: string[];
   infos: string[];
   /** The API may have had more than it was asked for. */
@@ -41,34 +43,46 @@ export function QueryGraph({ expr, end, time, range }: Props) {
   }, []);
   const step = chooseStep(range, width);
   const span = alignedSpan(end, range, step);
-  const key = width > 0 ? JSON.stringify([span, time]) : null;
+  const key = width > 0 ? JSON.stringify([expr, span, time]) : null;
+  // What is asked for the first time is drawn with few points before it is with all: over many series those take seconds.
+  const [rough, setRough] = useState<{ key: string; loaded: Loaded } | null>(null);
+  const known = useRef("");
   const { data, error, loading } = useLoad<Loaded>(`graph ${expr}`, key, async (signal) => {
-    const { data, warnings, infos } = await api.queryRange(expr, span, signal, limit);
-    const series = data.resultType === "matrix" ? data.result : [];
-    const histograms = series.filter((s) => s.values === undefined).length;
-    return { ...queryLines(series, span, most), warnings, infos, histograms, cut: series.length >= limit };
+    const ask = async (span: Span): Promise<Loaded> => {
+      const { data, warnings, infos } = await api.queryRange(expr, span, signal, limit);
+      const series = data.resultType === "matrix" ? data.result : [];
+      const histograms = series.filter((s) => s.values === undefined).length;
+      return { ...queryLines(series, span, most), step: span.step, warnings, infos, histograms, cut: series.length >= limit };
+    };
+    const question = JSON.stringify([expr, range, time]);
+    const few = chooseStep(range, 0);
+    if (key !== null && known.current !== question && few > step) setRough({ key, loaded: await ask(alignedSpan(end, range, few)) });
+    const all = await ask(span);
+    known.current = question;
+    return all;
   });
+  const shown = rough?.key === key && (loading || error) ? rough?.loaded : data;
   return (
     <div ref={box} class={loading ? "loading" : ""} aria-busy={loading}>
       {error && <Failure error={error} />}
-      {data && <Remarks answer={data} />}
-      {data && data.more > 0 && (
+      {shown && <Remarks answer={shown} />}
+      {shown && shown.more > 0 && (
         <p class="note">
-          The first {most} series are drawn; {data.cut ? "at least " : ""}
-          {data.more} more are not.
+          The first {most} series are drawn; {shown.cut ? "at least " : ""}
+          {shown.more} more are not.
         </p>
       )}
-      {data && data.histograms > 0 && <p class="note">{data.histograms} series hold native histograms, which are not drawn.</p>}
-      {data && data.lines.length === 0 && <p class="empty">No series in this range.</p>}
-      {data && data.lines.length > 0 && (
+      {shown && shown.histograms > 0 && <p class="note">{shown.histograms} series hold native histograms, which are not drawn.</p>}
+      {shown && shown.lines.length === 0 && <p class="empty">No series in this range.</p>}
+      {shown && shown.lines.length > 0 && (
         <section class="panel big">
           <header>
-            <p class="note">One point every {duration(span.step)}. Drag to look closer.</p>
+            <p class="note">One point every {duration(shown.step)}. Drag to look closer.</p>
           </header>
-          <Chart title={expr} times={data.times} lines={data.lines} unit="number" height={height} sync="query" onSelect={zoom} />
+          <Chart title={expr} times={shown.times} lines={shown.lines} unit="number" height={height} sync="query" onSelect={zoom} />
         </section>
       )}
-      {!data && !error && <div class="skeleton" style={{ height: `${height}px` }} aria-label="Evaluating" />}
+      {!shown && !error && <div class="skeleton" style={{ height: `${height}px` }} aria-label="Evaluating" />}
     </div>
   );
 }
