@@ -93,7 +93,6 @@ func startFakeFleet(t *testing.T) *fakeFleet {
 	manifests := unhurried(t)
 	c := testcluster.Start(t, testcluster.Options{Images: images})
 	f := &fakeFleet{suite: &suite{Cluster: c, t: t, manifests: manifests}}
-	f.answer()
 	began := time.Now()
 	kubelets, err := fleet.Join(t.Context(), c.API.Config(), fakeNodes, func(err error) { t.Logf("fake kubelets: %v", err) })
 	if err != nil {
@@ -101,6 +100,7 @@ func startFakeFleet(t *testing.T) *fakeFleet {
 	}
 	t.Cleanup(kubelets.Close)
 	joined := time.Now()
+	f.answer()
 	f.volume("collector-0")
 	f.apply(manifests...)
 	if err := kubelets.Settle(t.Context(), fakePods); err != nil {
@@ -133,7 +133,14 @@ func startFakeFleet(t *testing.T) *fakeFleet {
 // answer leads what is asked of the fake nodes and pods to servers of the test. Which one is meant says the Host header.
 func (f *fakeFleet) answer() {
 	f.t.Helper()
-	began := time.Now()
+	began, names := time.Now(), map[string]string{} // by address
+	nodes, err := f.Client().CoreV1().Nodes().List(f.t.Context(), metav1.ListOptions{})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	for _, n := range nodes.Items {
+		names[n.Status.Addresses[0].Address] = n.Name
+	}
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, port, err := net.SplitHostPort(r.Host)
 		if err != nil {
@@ -145,7 +152,7 @@ func (f *fakeFleet) answer() {
 			return
 		}
 		seconds := time.Since(began).Seconds()
-		fmt.Fprintf(w, "node_uname_info{machine=\"x86_64\",nodename=%q,release=\"6.12.48-1.fleet\",sysname=\"Linux\"} 1\n", host)
+		fmt.Fprintf(w, "node_uname_info{machine=\"x86_64\",nodename=%q,release=\"6.12.48-1.fleet\",sysname=\"Linux\"} 1\n", names[host])
 		for _, mode := range []string{"idle", "system", "user"} {
 			fmt.Fprintf(w, "node_cpu_seconds_total{cpu=\"0\",mode=%q} %g\n", mode, map[string]float64{"idle": 0.7, "system": 0.1, "user": 0.2}[mode]*seconds)
 		}
@@ -308,12 +315,12 @@ func (f *fakeFleet) testPage() {
 			Pods        int
 		}
 	}
-	f.finally("all nodes are well", func(ctx context.Context) error {
+	f.finally("all nodes are well, and their CPU is known", func(ctx context.Context) error {
 		var a answer
-		if err := f.page(ctx, &a, "nodes", nil); err != nil {
+		if err := f.page(ctx, &a, "nodes", url.Values{"sort": {"cpu"}}); err != nil { // what is not known comes first
 			return err
 		}
-		if a.All != fakeNodes+1 || a.States["up"] < fakeNodes {
+		if a.All != fakeNodes+1 || a.States["up"] != fakeNodes+1 || a.Rows[0].CPU == nil {
 			return fmt.Errorf("%d nodes in states %v; the first: %+v", a.All, a.States, a.Rows[0])
 		}
 		return nil
@@ -420,16 +427,22 @@ func (f *fakeFleet) testMemory() {
 	if seen != 4 {
 		f.t.Errorf("%d containers of the suite run on %s, want 4", seen, testcluster.NodeName)
 	}
-	for job, want := range map[string]int{"state-agent": 1, "collector": 1} {
-		got, err := f.value(`max_over_time(process_resident_memory_bytes{job=%q}[30m])`, job)
+	for _, job := range []string{"state-agent", "collector"} {
+		resident, err := f.value(`max_over_time(process_resident_memory_bytes{job=%q}[30m])`, job)
 		if err != nil {
 			f.t.Error(err)
 		}
-		f.t.Logf("%s: %.1f MB by its own metric, at most (%d)", job, got/1e6, want)
+		samples, err := f.value(`sum(scrape_samples_scraped{job=%q})`, job)
+		if err != nil {
+			f.t.Error(err)
+		}
+		f.t.Logf("%s: %.1f MB at most by its own metric, %.0f samples of it a scrape", job, resident/1e6, samples)
 	}
-	if got, err := f.value("prometheus_tsdb_head_series"); err == nil {
-		f.t.Logf("%.0f series", got)
+	series, err := f.value("prometheus_tsdb_head_series")
+	if err != nil {
+		f.t.Error(err)
 	}
+	f.t.Logf("%.0f series are stored", series)
 }
 
 // memoryOf is what processes have resident, and had at most, in bytes.
