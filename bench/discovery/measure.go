@@ -14,6 +14,7 @@ import (
 	"watchpost/bench/internal/agent"
 	"watchpost/bench/internal/apiserver"
 	"watchpost/internal/expo"
+	"watchpost/internal/freeport"
 	"watchpost/internal/run"
 	"watchpost/internal/testkube/fleet"
 )
@@ -52,7 +53,7 @@ type subject struct {
 // measure lets one program discover everything, leaves it alone, and lets pods change.
 func (o *options) measure(ctx context.Context, pod pod, path, config, dir string, server *apiserver.Server) (c cost, err error) {
 	c.name = filepath.Base(path)
-	address, err := agent.FreeAddress()
+	address, err := freeport.Address()
 	if err != nil {
 		return c, err
 	}
