@@ -31,7 +31,7 @@ type options struct {
 	during     time.Duration
 	rest       time.Duration
 	limits     bool
-	profiles   string
+	profile    string
 }
 
 func main() {
@@ -45,7 +45,7 @@ func main() {
 	flag.IntVar(&o.updates, "updates", 20, "pod status updates a second once all is discovered")
 	flag.DurationVar(&o.during, "for", 2*time.Minute, "how long pods change; 0 leaves that out")
 	flag.DurationVar(&o.rest, "rest", 3*time.Minute, "how long each is left alone before its memory is read: garbage is collected every two minutes at least, and given back after that")
-	flag.StringVar(&o.profiles, "profiles", "", "`folder` for heap profiles of both at the end")
+	flag.StringVar(&o.profile, "profile", "", "`file` for a heap profile of ours at the end")
 	flag.BoolVar(&o.limits, "limits", false, "fail where a ratio is over what docs/performance.md promises")
 	flag.Parse()
 

@@ -13,6 +13,7 @@ import (
 
 	"watchpost/bench/internal/agent"
 	"watchpost/bench/internal/apiserver"
+	"watchpost/bench/internal/sidebyside"
 	"watchpost/internal/expo"
 	"watchpost/internal/freeport"
 	"watchpost/internal/run"
@@ -59,8 +60,9 @@ func (o *options) measure(ctx context.Context, pod pod, path, config, dir string
 	}
 	begun := time.Now()
 	args := []string{"--config.file=" + config, "--storage.tsdb.path=" + filepath.Join(dir, c.name), "--web.listen-address=" + address}
-	if o.profiles != "" && c.name == filepath.Base(o.ours) {
-		args = append(args, "--web.enable-pprof") // the peer always answers
+	profiled := o.profile != "" && path == o.ours
+	if profiled {
+		args = append(args, "--web.enable-pprof")
 	}
 	p, err := agent.StartAt(ctx, address, unshare, pod.args(path, args...)...)
 	if err != nil {
@@ -94,8 +96,9 @@ func (o *options) measure(ctx context.Context, pod pod, path, config, dir string
 			return c, err
 		}
 	}
-	if o.profiles != "" {
-		err = s.profile(ctx, filepath.Join(o.profiles, c.name+".heap"))
+	fmt.Printf("%s: %.1f MB resident, %.1f MB at most, %s of CPU for all that, %s while %d pods changed\n", c.name, sidebyside.MB(c.rss), sidebyside.MB(c.peak), c.cpu.Round(time.Second), c.churnCPU.Round(time.Second), c.churnMade)
+	if profiled {
+		err = s.profile(ctx, o.profile)
 	}
 	return c, err
 }

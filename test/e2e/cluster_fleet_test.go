@@ -3,7 +3,7 @@
 package e2e
 
 // The suite in a cluster of 501 nodes: the real one, on which it runs, and 500 that the loader keeps alive and fills
-// with 20,000 pods. API server, scheduler and controllers are real, and what is asked of the nodes without a machine is
+// with 20,000 pods (WATCHPOST_NODES and WATCHPOST_PODS are other numbers). API server, scheduler and controllers are real, and what is asked of the nodes without a machine is
 // led to this test, which answers for each.
 
 import (
@@ -35,8 +35,6 @@ import (
 )
 
 const (
-	fakeNodes  = 500
-	fakePods   = 20_000
 	fakeScaled = 100 // pods of a Deployment on the fake nodes, which the scheduler puts there
 
 	// fleetPatience is for what takes controllers and scheduler a thousand writes, of which they make twenty a second.
@@ -46,6 +44,7 @@ const (
 // fakeFleet is the suite in that cluster.
 type fakeFleet struct {
 	*suite
+	nodes, made     int // fake nodes, and pods that the loader has made there
 	settled, scaled int // pods that there shall be on the fake nodes: the loader's, and those of a Deployment
 }
 
@@ -79,6 +78,20 @@ func unhurried(t *testing.T) []testkube.Object {
 	return objects
 }
 
+// number is what a variable says, or otherwise.
+func number(t *testing.T, variable string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s=%q is not a number of nodes or pods", variable, text)
+	}
+	return n
+}
+
 // startFakeFleet is such a cluster, with the suite in it.
 func startFakeFleet(t *testing.T) *fakeFleet {
 	t.Helper()
@@ -92,9 +105,9 @@ func startFakeFleet(t *testing.T) *fakeFleet {
 	}
 	manifests := unhurried(t)
 	c := testcluster.Start(t, testcluster.Options{Images: images})
-	f := &fakeFleet{suite: &suite{Cluster: c, t: t, manifests: manifests}}
+	f := &fakeFleet{suite: &suite{Cluster: c, t: t, manifests: manifests}, nodes: number(t, "WATCHPOST_NODES", 500), made: number(t, "WATCHPOST_PODS", 20_000)}
 	began := time.Now()
-	kubelets, err := fleet.Join(t.Context(), c.API.Config(), fakeNodes, func(err error) { t.Logf("fake kubelets: %v", err) })
+	kubelets, err := fleet.Join(t.Context(), c.API.Config(), f.nodes, func(err error) { t.Logf("fake kubelets: %v", err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,11 +116,11 @@ func startFakeFleet(t *testing.T) *fakeFleet {
 	f.answer()
 	f.volume("collector-0")
 	f.apply(manifests...)
-	if err := kubelets.Settle(t.Context(), fakePods); err != nil {
+	if err := kubelets.Settle(t.Context(), f.made); err != nil {
 		t.Fatal(err)
 	}
-	f.settled = fakePods
-	t.Logf("%d nodes joined in %s, %d pods ran %s later", fakeNodes, joined.Sub(began).Round(time.Second), fakePods, time.Since(joined).Round(time.Second))
+	f.settled = f.made
+	t.Logf("%d nodes joined in %s, %d pods ran %s later", f.nodes, joined.Sub(began).Round(time.Second), f.made, time.Since(joined).Round(time.Second))
 	f.deploy()
 	f.finally("the collector answers", func(ctx context.Context) error {
 		service, err := c.Client().CoreV1().Services("watchpost").Get(ctx, "collector", metav1.GetOptions{})
@@ -121,7 +134,7 @@ func startFakeFleet(t *testing.T) *fakeFleet {
 	for namespace, name := range map[string]string{"watchpost-node": "node-agent", "watchpost": "cadvisor-proxy"} {
 		f.finally(name+" is on all nodes", func(ctx context.Context) error {
 			d, err := c.Client().AppsV1().DaemonSets(namespace).Get(ctx, name, metav1.GetOptions{})
-			if err == nil && d.Status.NumberReady != fakeNodes+1 {
+			if err == nil && int(d.Status.NumberReady) != f.nodes+1 {
 				err = fmt.Errorf("%d are ready", d.Status.NumberReady)
 			}
 			return err
@@ -243,20 +256,20 @@ func (f *fakeFleet) shown(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	suite := 2*(fakeNodes+1) + 2 // DaemonSets, state-agent, collector
+	suite := 2*(f.nodes+1) + 2 // DaemonSets, state-agent, collector
 	if pods != f.settled+f.scaled+suite {
 		return fmt.Errorf("there are %d pods, want %d and %d and %d of the suite", pods, f.settled, f.scaled, suite)
 	}
 	for expr, want := range map[string]int{
-		"count(kube_node_info)": fakeNodes + 1,
-		`sum(kube_node_status_condition{condition="Ready", status="true"})`: fakeNodes + 1,
+		"count(kube_node_info)": f.nodes + 1,
+		`sum(kube_node_status_condition{condition="Ready", status="true"})`: f.nodes + 1,
 		"count(kube_pod_info)":                                                           pods,
 		`sum(kube_pod_status_phase{phase="Running"})`:                                    pods,
 		`count(kube_pod_status_phase{phase="Failed"})`:                                   pods,
 		`count(kube_pod_info{node!="` + testcluster.NodeName + `", host_ip=~"10[.].+"})`: pods - 4,
 		// Each port of a container is a target, and a container without one: two of each pod of the loader and of state-agent.
 		`prometheus_sd_discovered_targets{name="scrape", config="kubernetes-pods"}`: pods + f.settled + 1,
-		`prometheus_sd_discovered_targets{name="scrape", config="kubelet"}`:         fakeNodes + 1,
+		`prometheus_sd_discovered_targets{name="scrape", config="kubelet"}`:         f.nodes + 1,
 	} {
 		if err := f.equal(want, expr); err != nil {
 			return err
@@ -278,10 +291,10 @@ func (f *fakeFleet) testState() {
 	}
 }
 
-// fakeTargets are those of the jobs. Of the loader's pods one in a hundred is to be scraped.
-func fakeTargets() map[string]int {
+// targets are those of the jobs. Of the loader's pods one in a hundred is to be scraped.
+func (f *fakeFleet) targets() map[string]int {
 	return map[string]int{
-		"node": fakeNodes + 1, "cadvisor-proxy": fakeNodes + 1, "kubelet": fakeNodes + 1, "kubernetes-pods": fakePods / 100,
+		"node": f.nodes + 1, "cadvisor-proxy": f.nodes + 1, "kubelet": f.nodes + 1, "kubernetes-pods": (f.made + 99) / 100,
 		"state-agent": 2, "collector": 1, "apiserver": 1, "kube-scheduler": 1, "kube-controller-manager": 1,
 	}
 }
@@ -296,7 +309,7 @@ func (f *fakeFleet) testTargets() {
 		for _, s := range got {
 			jobs[s.Metric["job"]] = int(s.Value.value)
 		}
-		if want := fakeTargets(); !maps.Equal(jobs, want) {
+		if want := f.targets(); !maps.Equal(jobs, want) {
 			return fmt.Errorf("targets that are up are %v, want %v", jobs, want)
 		}
 		return f.none("up == 0")
@@ -320,31 +333,31 @@ func (f *fakeFleet) testPage() {
 		if err := f.page(ctx, &a, "nodes", url.Values{"sort": {"cpu"}}); err != nil { // what is not known comes first
 			return err
 		}
-		if a.All != fakeNodes+1 || a.States["up"] != fakeNodes+1 || a.Rows[0].CPU == nil {
+		if a.All != f.nodes+1 || a.States["up"] != f.nodes+1 || a.Rows[0].CPU == nil {
 			return fmt.Errorf("%d nodes in states %v; the first: %+v", a.All, a.States, a.Rows[0])
 		}
 		return nil
 	})
 	names := map[string]bool{}
 	const perPage = 50
-	for offset := 0; offset <= fakeNodes; offset += perPage {
+	for offset := 0; offset <= f.nodes; offset += perPage {
 		var a answer
 		began := time.Now()
 		if err := f.page(f.t.Context(), &a, "nodes", url.Values{"sort": {"name"}, "offset": {strconv.Itoa(offset)}, "limit": {strconv.Itoa(perPage)}}); err != nil {
 			f.t.Fatal(err)
 		}
-		if want := min(perPage, fakeNodes+1-offset); len(a.Rows) != want || a.Total != fakeNodes+1 {
-			f.t.Errorf("from %d on there are %d rows of %d, want %d of %d", offset, len(a.Rows), a.Total, want, fakeNodes+1)
+		if want := min(perPage, f.nodes+1-offset); len(a.Rows) != want || a.Total != f.nodes+1 {
+			f.t.Errorf("from %d on there are %d rows of %d, want %d of %d", offset, len(a.Rows), a.Total, want, f.nodes+1)
 		}
 		for _, n := range a.Rows {
 			names[n.Name] = true
-			if n.Name != testcluster.NodeName && (n.Pods < fakePods/fakeNodes || n.CPU == nil || n.Memory == nil) {
-				f.t.Errorf("%+v: want at least %d pods, CPU and memory", n, fakePods/fakeNodes)
+			if n.Name != testcluster.NodeName && (n.Pods < f.made/f.nodes || n.CPU == nil || n.Memory == nil) {
+				f.t.Errorf("%+v: want at least %d pods, CPU and memory", n, f.made/f.nodes)
 			}
 		}
 		f.t.Logf("nodes %d to %d in %s", offset+1, offset+len(a.Rows), time.Since(began).Round(time.Millisecond))
 	}
-	if len(names) != fakeNodes+1 {
+	if len(names) != f.nodes+1 {
 		f.t.Errorf("all pages together have %d nodes", len(names))
 	}
 	list, err := f.Client().CoreV1().Pods("team-31").List(f.t.Context(), metav1.ListOptions{Limit: 1})
@@ -365,8 +378,8 @@ func (f *fakeFleet) testPage() {
 
 // Pods come and go, by a controller's hand and by ours.
 func (f *fakeFleet) testChurn() {
-	const gone, more = 200, 50
-	list, err := f.Client().CoreV1().Pods("team-11").List(f.t.Context(), metav1.ListOptions{Limit: gone})
+	gone, more := min(200, f.made/100), 50 // all of one namespace, of fifty
+	list, err := f.Client().CoreV1().Pods("team-11").List(f.t.Context(), metav1.ListOptions{Limit: int64(gone)})
 	if err != nil || len(list.Items) != gone {
 		f.t.Fatalf("%d pods, %v", len(list.Items), err)
 	}
@@ -379,7 +392,7 @@ func (f *fakeFleet) testChurn() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	scale.Spec.Replicas += more
+	scale.Spec.Replicas += int32(more)
 	if _, err := f.Client().AppsV1().Deployments("default").UpdateScale(f.t.Context(), "scaled", scale, metav1.UpdateOptions{}); err != nil {
 		f.t.Fatal(err)
 	}
