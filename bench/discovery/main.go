@@ -72,12 +72,7 @@ func (o *options) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
-	if err := fleet.Load(ctx, server.Config, o.size, func(s string) { fmt.Fprintln(os.Stderr, s) }); err != nil {
-		return err
-	}
-	// A new process: one that has just taken all these writes holds gigabytes of their
-	// history, and has to be neither faster nor slower than one that has the folder.
-	if err := server.Own.Restart(); err != nil {
+	if err := server.Fill(ctx, o.size, true); err != nil {
 		return err
 	}
 	pod, err := newPod(ctx, server.Own, dir)
