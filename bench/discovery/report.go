@@ -12,7 +12,7 @@ var rows = []sidebyside.Row[cost]{
 	{Name: "until all are known (s)", Of: func(c cost) float64 { return c.complete.Seconds() }},
 	{Name: "CPU until then and settled (s)", Of: func(c cost) float64 { return c.cpu.Seconds() }},
 	{Name: "RSS at most (MB)", Of: func(c cost) float64 { return sidebyside.MB(c.peak) }},
-	{Name: "RSS after a rest (MB)", Of: func(c cost) float64 { return sidebyside.MB(c.rss) }},
+	{Name: "RSS after a rest (MB)", Of: func(c cost) float64 { return sidebyside.MB(c.rss) }, Limit: 0.5},
 	{Name: "heap then (MB)", Of: func(c cost) float64 { return c.heap / 1e6 }},
 	{Name: "pods changed", Of: func(c cost) float64 { return float64(c.churnMade) }},
 	{Name: "CPU meanwhile (s)", Of: func(c cost) float64 { return c.churnCPU.Seconds() }},

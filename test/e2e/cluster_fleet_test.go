@@ -333,7 +333,8 @@ func (f *fakeFleet) testPage() {
 		if err := f.page(ctx, &a, "nodes", url.Values{"sort": {"cpu"}}); err != nil { // what is not known comes first
 			return err
 		}
-		if a.All != f.nodes+1 || a.States["up"] != f.nodes+1 || a.Rows[0].CPU == nil {
+		// The real one is under the pressure that the machine is under.
+		if a.All != f.nodes+1 || a.States["up"] < f.nodes || a.States["down"] > 0 || a.Rows[0].CPU == nil {
 			return fmt.Errorf("%d nodes in states %v; the first: %+v", a.All, a.States, a.Rows[0])
 		}
 		return nil
