@@ -35,17 +35,7 @@ func (o *options) cluster(ctx context.Context) (*cluster, error) {
 		return c, nil
 	}
 	begun := time.Now()
-	if err := fleet.Load(ctx, c.Config, o.size(), func(s string) { fmt.Fprintln(os.Stderr, s) }); err != nil {
-		return nil, errors.Join(err, c.Stop())
-	}
-	if !o.managed {
-		if err := fleet.Disown(ctx, c.Config, o.size()); err != nil {
-			return nil, errors.Join(err, c.Stop())
-		}
-	}
-	// A new process: one that has just taken all these writes holds gigabytes of their
-	// history, and has to be neither faster nor slower than one that has the folder.
-	if err := c.Own.Restart(); err != nil {
+	if err := c.Fill(ctx, o.size(), o.managed); err != nil {
 		return nil, errors.Join(err, c.Stop())
 	}
 	fmt.Fprintf(os.Stderr, "API server with %s after %s\n", o.size(), time.Since(begun).Round(time.Second))

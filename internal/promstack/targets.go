@@ -76,7 +76,9 @@ func (e *Engine) listTargets(r *http.Request) (list targetList, err error) {
 	err = e.use(r.Context(), func(_ context.Context, p *parts) error {
 		var found []listed
 		lb := labels.NewBuilder(labels.EmptyLabels())
-		for t := range p.targets(pool) {
+		// Of a cluster's pods most jobs drop every one: they are counted, unless they are asked for.
+		counted := len(w.Words) == 0 && state != "dropped"
+		for t := range p.targets(pool, !counted) {
 			if len(w.Words) > 0 {
 				t.describe(lb)
 				if !w.Matches(t.text...) {
@@ -89,13 +91,17 @@ func (e *Engine) listTargets(r *http.Request) (list targetList, err error) {
 			}
 		}
 		for name, n := range p.scrapes.TargetsDroppedCounts() {
-			if pool == "" || pool == name {
-				list.Forgotten += n
+			conf, err := p.scrapes.ScrapePoolConfig(name)
+			if pool != "" && pool != name || err != nil { // the job has gone meanwhile
+				continue
 			}
-		}
-		for name, all := range p.scrapes.TargetsDropped() {
-			if pool == "" || pool == name {
-				list.Forgotten -= len(all)
+			kept := n
+			if most := int(conf.KeepDroppedTargets); most > 0 {
+				kept = min(n, most)
+			}
+			list.Forgotten += n - kept
+			if counted {
+				list.States["dropped"] += kept
 			}
 		}
 		list.Total = len(found)
@@ -108,8 +114,8 @@ func (e *Engine) listTargets(r *http.Request) (list targetList, err error) {
 	return list, err
 }
 
-// targets are all of a pool, or of all pools ("").
-func (p *parts) targets(pool string) func(yield func(listed) bool) {
+// targets are all of a pool, or of all pools (""), with those that were dropped or not.
+func (p *parts) targets(pool string, dropped bool) func(yield func(listed) bool) {
 	return func(yield func(listed) bool) {
 		for name, all := range p.scrapes.TargetsActive() {
 			for _, t := range all {
@@ -118,11 +124,12 @@ func (p *parts) targets(pool string) func(yield func(listed) bool) {
 				}
 			}
 		}
-		for name, all := range p.scrapes.TargetsDropped() {
-			for _, t := range all {
-				if (pool == "" || pool == name) && !yield(listed{Target: t, pool: name, state: "dropped"}) {
-					return
-				}
+		if !dropped {
+			return
+		}
+		for name, t := range p.scrapes.EachDropped {
+			if (pool == "" || pool == name) && !yield(listed{Target: t, pool: name, state: "dropped"}) {
+				return
 			}
 		}
 	}

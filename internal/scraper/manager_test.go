@@ -62,7 +62,7 @@ func (l *locked) Write(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
-func load(t *testing.T, yml string) *config.Config {
+func load(t testing.TB, yml string) *config.Config {
 	t.Helper()
 	c, err := config.Load(yml, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -37,11 +37,38 @@ type pool struct {
 
 	// show is held briefly, to read and change what is below, which mu alone is enough to
 	// read.
-	show    sync.Mutex
-	conf    *config.ScrapeConfig
-	loops   map[uint64]*loop // by the target's hash
-	dropped []*scrape.Target // as many as the configuration says
-	gone    int              // all that were dropped
+	show     sync.Mutex
+	conf     *config.ScrapeConfig
+	loops    map[uint64]*loop     // by the target's hash
+	groups   []*targetgroup.Group // that were discovered last
+	known    map[*targetgroup.Group]verdict
+	judgedBy *config.ScrapeConfig // what known is by; nil where there is none, or no longer
+	gone     int                  // targets that relabelling dropped
+}
+
+// verdict is what a configuration makes of a group of targets: those that it does not
+// drop, in their order. A group that was discovered is not changed any more (another one
+// takes its place), so its verdict stays as long as the configuration, and of ten thousand
+// groups only those are looked at that are new. Targets that were dropped are kept in no
+// other way: of a cluster's pods most jobs drop every one.
+type verdict []spared
+
+// spared is a target that was not dropped.
+type spared struct {
+	index  int    // in the group
+	hash   uint64 // of the loop
+	socket string // path of the unix socket, if it is behind one
+	failed bool   // it could not be made: there is no loop
+}
+
+// failures is how many could not be made.
+func (v verdict) failures() (n int) {
+	for _, t := range v {
+		if t.failed {
+			n++
+		}
+	}
+	return n
 }
 
 func (m *Manager) newPool(c *config.ScrapeConfig) (*pool, error) {
@@ -106,48 +133,40 @@ func (p *pool) sync(groups []*targetgroup.Group) {
 		return
 	}
 	begun, name := time.Now(), p.conf.JobName
-	wanted := make(map[uint64]bool, len(p.loops))
 	var (
 		fresh   []*loop
-		dropped []*scrape.Target
-		gone    int
+		wanted  = make(map[uint64]bool, len(p.loops))
 		sockets = make(map[string]bool)
+		known   = make(map[*targetgroup.Group]verdict, len(groups))
+		failed  int
+		gone    int
 		lb      = labels.NewBuilder(labels.EmptyLabels())
 	)
 	p.show.Lock()
-	for _, g := range groups {
-		failures := 0
-		for i, own := range g.Targets {
-			lset, err := scrape.PopulateLabels(lb, p.conf, own, g.Labels)
-			if err != nil {
-				failures++
-				p.log.Error("A target could not be made", "err", fmt.Errorf("instance %d in group %s: %w", i, g, err))
-				continue
-			}
-			t := scrape.NewTarget(lset, p.conf, own, g.Labels)
-			if lset.IsEmpty() {
-				if most := p.conf.KeepDroppedTargets; most == 0 || uint(len(dropped)) < most {
-					dropped = append(dropped, t)
-				}
-				gone++
-				continue
-			}
-			if path := lset.Get(scrape.UnixSocketLabel); path != "" {
-				sockets[path] = true
-			}
-			hash := hashOf(t, lset)
-			wanted[hash] = true
-			if l, ok := p.loops[hash]; ok {
-				l.target.SetScrapeConfig(p.conf, own, g.Labels) // for the labels before relabelling
-				continue
-			}
-			l := newLoop(p, t, hash, newCache(p.manager.hash))
-			p.loops[hash] = l
-			fresh = append(fresh, l)
-		}
-		p.metrics.syncFailed.WithLabelValues(name).Add(float64(failures))
+	if p.judgedBy != p.conf {
+		p.known = nil
 	}
-	p.dropped, p.gone = dropped, gone
+	for _, g := range groups {
+		v, judged := p.known[g]
+		if !judged || v.failures() > 0 { // what fails is told each time
+			v = p.judge(lb, g, &fresh)
+		}
+		known[g] = v
+		gone += len(g.Targets) - len(v)
+		failed += v.failures()
+		for _, t := range v {
+			if t.failed {
+				continue
+			}
+			// For the labels before relabelling, where several groups have one target.
+			p.loops[t.hash].target.SetScrapeConfig(p.conf, g.Targets[t.index], g.Labels)
+			wanted[t.hash] = true
+			if t.socket != "" {
+				sockets[t.socket] = true
+			}
+		}
+	}
+	p.groups, p.known, p.judgedBy, p.gone = groups, known, p.conf, gone
 	var old []*loop
 	for hash, l := range p.loops {
 		if !wanted[hash] {
@@ -161,6 +180,7 @@ func (p *pool) sync(groups []*targetgroup.Group) {
 	}
 	p.show.Unlock()
 
+	p.metrics.syncFailed.WithLabelValues(name).Add(float64(failed))
 	p.metrics.targets.WithLabelValues(name).Set(float64(len(wanted)))
 	for path, c := range p.sockets {
 		if !sockets[path] {
@@ -176,6 +196,31 @@ func (p *pool) sync(groups []*targetgroup.Group) {
 		p.ending.Go(l.end)
 	}
 	p.metrics.observeSync(name, time.Since(begun))
+}
+
+// judge relabels the targets of a group. Those that are not scraped yet get a loop, which
+// is added to fresh and not started.
+func (p *pool) judge(lb *labels.Builder, g *targetgroup.Group, fresh *[]*loop) (v verdict) {
+	for i, own := range g.Targets {
+		lset, err := scrape.PopulateLabels(lb, p.conf, own, g.Labels)
+		if err != nil {
+			v = append(v, spared{index: i, failed: true})
+			p.log.Error("A target could not be made", "err", fmt.Errorf("instance %d in group %s: %w", i, g, err))
+			continue
+		}
+		if lset.IsEmpty() {
+			continue
+		}
+		t := scrape.NewTarget(lset, p.conf, own, g.Labels)
+		hash := hashOf(t, lset)
+		v = append(v, spared{index: i, hash: hash, socket: lset.Get(scrape.UnixSocketLabel)})
+		if p.loops[hash] == nil {
+			l := newLoop(p, t, hash, newCache(p.manager.hash))
+			p.loops[hash] = l
+			*fresh = append(*fresh, l)
+		}
+	}
+	return v
 }
 
 // stop ends scraping, and waits for what is under way.
@@ -308,10 +353,42 @@ func (p *pool) active() []*scrape.Target {
 	return all
 }
 
-func (p *pool) droppedTargets() []*scrape.Target {
+// dropped calls f with the targets that relabelling dropped, as many as the configuration
+// says, until it returns false. They are made for it. The result is false where f's was.
+func (p *pool) dropped(f func(*scrape.Target) bool) bool {
 	p.show.Lock()
-	defer p.show.Unlock()
-	return p.dropped
+	groups, known, conf, left := p.groups, p.known, p.judgedBy, p.gone
+	p.show.Unlock()
+	if conf == nil {
+		return true
+	}
+	if most := conf.KeepDroppedTargets; most > 0 {
+		left = min(left, int(most))
+	}
+	for _, g := range groups {
+		v := known[g]
+		for i, own := range g.Targets {
+			if len(v) > 0 && v[0].index == i {
+				v = v[1:]
+				continue
+			}
+			if left--; left < 0 {
+				return true
+			}
+			if !f(scrape.NewTarget(labels.EmptyLabels(), conf, own, g.Labels)) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (p *pool) droppedTargets() (all []*scrape.Target) {
+	p.dropped(func(t *scrape.Target) bool {
+		all = append(all, t)
+		return true
+	})
+	return all
 }
 
 func (p *pool) droppedCount() int {

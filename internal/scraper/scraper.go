@@ -15,6 +15,7 @@ import (
 	"hash/fnv"
 	"hash/maphash"
 	"log/slog"
+	"maps"
 	"net"
 	"reflect"
 	"runtime"
@@ -286,6 +287,19 @@ func (m *Manager) TargetsActive() map[string][]*scrape.Target { return byJob(m, 
 // TargetsDropped are those that relabelling dropped, as many as the configuration says.
 func (m *Manager) TargetsDropped() map[string][]*scrape.Target {
 	return byJob(m, (*pool).droppedTargets)
+}
+
+// EachDropped are the same, one at a time, with their jobs: there may be a million, which
+// are not kept and made for whoever asks.
+func (m *Manager) EachDropped(yield func(job string, t *scrape.Target) bool) {
+	m.mu.Lock()
+	pools := maps.Clone(m.pools)
+	m.mu.Unlock()
+	for job, p := range pools {
+		if !p.dropped(func(t *scrape.Target) bool { return yield(job, t) }) {
+			return
+		}
+	}
 }
 
 // TargetsDroppedCounts are the numbers of all that relabelling dropped.

@@ -3,12 +3,15 @@
 package apiserver
 
 import (
+	"context"
+	"fmt"
 	"os"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"watchpost/internal/testkube"
+	"watchpost/internal/testkube/fleet"
 )
 
 // Server is an API server and how its admin reaches it.
@@ -42,6 +45,22 @@ func Open(kubeconfig, dir string) (*Server, error) {
 		return nil, err
 	}
 	return &Server{Kubeconfig: own.Kubeconfig(), Config: own.Config(), Own: own}, nil
+}
+
+// Fill loads a fleet into our own API server, without its account of whose the fields of
+// pods are unless managed, tells on standard error how far it is, and starts the API server
+// anew: one that has just taken all these writes holds gigabytes of their history, and has
+// to be neither faster nor slower than one that has the folder.
+func (s *Server) Fill(ctx context.Context, size fleet.Size, managed bool) error {
+	if err := fleet.Load(ctx, s.Config, size, func(s string) { fmt.Fprintln(os.Stderr, s) }); err != nil {
+		return err
+	}
+	if !managed {
+		if err := fleet.Disown(ctx, s.Config, size); err != nil {
+			return err
+		}
+	}
+	return s.Own.Restart()
 }
 
 // Stop ends our own API server; that of somebody else stays.

@@ -55,8 +55,11 @@ func uid(kind string, i int) types.UID {
 	return types.UID(fmt.Sprintf("%s-%s-4%s-a%s-%s", hex(r, 8), hex(r, 4), hex(r, 3), hex(r, 3), hex(r, 12)))
 }
 
+// namespacePrefix begins the names of namespaces.
+const namespacePrefix = "team-"
+
 // namespace is that of the i-th workload and all that belongs to it.
-func namespace(i int) string { return fmt.Sprintf("team-%02d", i%namespaces) }
+func namespace(i int) string { return fmt.Sprintf("%s%02d", namespacePrefix, i%namespaces) }
 
 // pick is one of values for the number i.
 func pick(i int, values ...string) string { return values[i%len(values)] }
@@ -110,6 +113,13 @@ func nodeName(i int) string {
 }
 
 func zone(node int) string { return "eu-central-1" + pick(node, "a", "b", "c") }
+
+// NodeAddresses and PodAddresses are where the addresses of all nodes and pods are from.
+// The second is shared by carriers (RFC 6598) and so hardly anybody's on a host.
+const (
+	NodeAddresses = "10.32.0.0/11"
+	PodAddresses  = "100.64.0.0/10"
+)
 
 func nodeIP(i int) string { return fmt.Sprintf("10.%d.%d.%d", 32+i/250, i%250, 10+i%200) }
 
