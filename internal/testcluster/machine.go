@@ -57,10 +57,11 @@ func lock(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// sweep removes what is left of clusters whose starter was killed: their processes and
-// mounts have gone with it; interface, control groups and folder stay.
-func sweep() error {
-	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), folderPrefix+"*"))
+// Sweep removes what is left of clusters whose folders are in tmp and whose starter was
+// killed: their processes and mounts have gone with it; interface, control groups and
+// folder stay.
+func Sweep(tmp string) error {
+	dirs, err := filepath.Glob(filepath.Join(tmp, folderPrefix+"*"))
 	if err != nil {
 		return err
 	}

@@ -230,7 +230,7 @@ type network struct {
 // linkPrefix begins the names of interfaces that lead to clusters.
 const linkPrefix = "watchpost"
 
-// linkFile is where a cluster's folder has the name of its interface, for sweep.
+// linkFile is where a cluster's folder has the name of its interface, for Sweep.
 const linkFile = "link"
 
 // connect makes the interface that leads into the place, with the first addresses that
@@ -248,6 +248,9 @@ func (p *place) connect() (network, error) {
 		}
 		p.link = link
 		if err := os.WriteFile(filepath.Join(p.dir, linkFile), []byte(link), 0o600); err != nil {
+			return network{}, err
+		}
+		if _, err := onMachine("ip", "link", "set", link, "alias", p.dir); err != nil { // for people, and testguard
 			return network{}, err
 		}
 		addresses := network{

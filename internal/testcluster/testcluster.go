@@ -118,7 +118,7 @@ func Launch(o Options) (_ *Cluster, err error) {
 	if c.before, err = readMachine(); err != nil {
 		return nil, err
 	}
-	if err := sweep(); err != nil {
+	if err := Sweep(os.TempDir()); err != nil {
 		return nil, err
 	}
 	if c.dir, err = os.MkdirTemp("", folderPrefix); err != nil {

@@ -80,19 +80,33 @@ func unmount(mounts []mount) error {
 
 // restore names what is there that was not before, and takes away what is the tests'
 // own. The kernel takes a moment to remove the network of processes that have ended.
-func (g *guard) restore() (left []string) {
-	for end := time.Now().Add(grace); ; time.Sleep(pollInterval) {
-		var err error
-		if left, err = g.news(); err != nil {
-			return []string{err.Error()}
+func (g *guard) restore(passed bool) (left []string) {
+	if !passed { // of tests that were cut short it is no news
+		left = g.takeAway()
+	}
+	for end := time.Now().Add(g.grace); ; time.Sleep(pollInterval) {
+		news, err := g.news()
+		if err != nil {
+			return append(left, err.Error())
 		}
-		if len(left) == 0 || time.Now().After(end) {
+		if len(news) == 0 || time.Now().After(end) {
+			left = append(left, news...)
 			break
 		}
 	}
+	if passed {
+		left = append(left, g.takeAway()...)
+	}
+	return left
+}
+
+// takeAway removes mounts and interfaces of the tests, and names what cannot be.
+func (g *guard) takeAway() (left []string) {
 	mounts, err := readMounts()
-	if err = errors.Join(err, unmount(below(mounts, g.tmp)), removeLinks(g.tmp)); err != nil {
-		left = append(left, err.Error())
+	for _, err := range []error{err, unmount(below(mounts, g.tmp)), removeLinks(g.tmp)} {
+		if err != nil {
+			left = append(left, err.Error())
+		}
 	}
 	return left
 }

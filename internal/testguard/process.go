@@ -96,13 +96,13 @@ func ofFolder(dir string) (found []process) {
 // endProcesses ends all that the tests have left running, and names it; in a while it
 // may end by itself. cgroups are those that only they were in.
 func (g *guard) endProcesses(wait bool) (left, cgroups []string) {
-	for end := time.Now().Add(grace); wait && time.Now().Before(end) && len(descendants()) > 0; time.Sleep(pollInterval) {
+	for end := time.Now().Add(g.grace); wait && time.Now().Before(end) && len(descendants()) > 0; time.Sleep(pollInterval) {
 		reapAll()
 	}
 	for _, p := range descendants() {
 		left = append(left, p.name())
 	}
-	cgroups = endAll(func() []process {
+	cgroups = endAll(g.grace, func() []process {
 		reapAll()
 		return descendants()
 	})
@@ -117,7 +117,7 @@ func (g *guard) endProcesses(wait bool) (left, cgroups []string) {
 
 // endAll kills processes until there are none, and returns the control groups that they
 // were in and this one is not.
-func endAll(which func() []process) (cgroups []string) {
+func endAll(grace time.Duration, which func() []process) (cgroups []string) {
 	mine := process{pid: os.Getpid()}.cgroups()
 	for end := time.Now().Add(grace); time.Now().Before(end); time.Sleep(pollInterval) {
 		all := which()

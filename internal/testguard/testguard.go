@@ -31,9 +31,6 @@ const guarded = "WATCHPOST_TESTS_GUARDED"
 // sockets below, whose paths have at most 107 bytes.
 const folderPrefix = "wptests-"
 
-// grace is how long what was told to end may take to be gone.
-const grace = 10 * time.Second
-
 // pollInterval is how often that is looked at.
 const pollInterval = 50 * time.Millisecond
 
@@ -44,7 +41,12 @@ func Main(run func() int, sweep func(tmp string) error) int {
 	if os.Getenv(guarded) != "" {
 		return run()
 	}
-	g, err := newGuard(sweep)
+	return guardTests(sweep, 10*time.Second)
+}
+
+// guardTests is Main in the guard.
+func guardTests(sweep func(tmp string) error, grace time.Duration) int {
+	g, err := newGuard(sweep, grace)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "testguard:", err)
 		return 1
@@ -69,12 +71,13 @@ type guard struct {
 	tmp    string
 	lock   *os.File // says that the guard lives
 	sweep  func(tmp string) error
+	grace  time.Duration // what has been told to end may take as long to be gone
 	before machine
 }
 
-func newGuard(sweep func(string) error) (*guard, error) {
-	g := &guard{sweep: sweep}
-	if err := sweepOthers(sweep); err != nil {
+func newGuard(sweep func(string) error, grace time.Duration) (*guard, error) {
+	g := &guard{sweep: sweep, grace: grace}
+	if err := sweepOthers(sweep, grace); err != nil {
 		return nil, err
 	}
 	var err error
@@ -189,7 +192,7 @@ func (g *guard) clean(passed bool) (left []string) {
 	for _, cgroup := range cgroups {
 		removeCgroup(cgroup)
 	}
-	left = append(left, g.restore()...)
+	left = append(left, g.restore(passed)...)
 	problem(g.remove())
 	return left
 }
@@ -213,7 +216,7 @@ func (g *guard) remove() error {
 
 // sweepOthers takes away what guards that were killed have left: processes that have
 // such a temporary folder in their environment, and the folders.
-func sweepOthers(sweep func(tmp string) error) error {
+func sweepOthers(sweep func(tmp string) error, grace time.Duration) error {
 	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), folderPrefix+"*"))
 	if err != nil {
 		return err
@@ -224,7 +227,7 @@ func sweepOthers(sweep func(tmp string) error) error {
 		if err != nil {
 			continue // its guard lives
 		}
-		cgroups := endAll(func() []process { return ofFolder(dir) })
+		cgroups := endAll(grace, func() []process { return ofFolder(dir) })
 		problems = append(problems, sweep(dir))
 		for _, cgroup := range cgroups {
 			removeCgroup(cgroup)

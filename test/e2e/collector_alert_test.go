@@ -36,6 +36,7 @@ func alertmanager(t *testing.T) string {
 // An alert reaches a real Alertmanager and, through it, who is to be told; so does its
 // end.
 func TestCollectorAlerts(t *testing.T) {
+	beside(t)
 	program := alertmanager(t)
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -122,6 +123,7 @@ scrape_configs: [{job_name: a, static_configs: [{targets: [%q]}]}]
 // While the configuration is taken over again and again, no scrape of a job that stays
 // as it is is left out.
 func TestCollectorReloadUnderLoad(t *testing.T) {
+	beside(t)
 	c := newCollector(t, "--standalone", "--web.enable-lifecycle")
 	file := c.configFile("")
 	c.args = append(c.args, "--config.file="+file)

@@ -19,6 +19,7 @@ import (
 // and starts each with the defaults of its image as far as it goes: nobody, without
 // capabilities, with a root file system that cannot be written.
 func TestImages(t *testing.T) {
+	beside(t)
 	c := startContainerd(t, "", "")
 	output, said := suiteImages(t)
 	if again := makeImages(t, t.TempDir(), "--programs=node-agent"); !strings.Contains(said, lineOf(t, again, "node-agent")) {

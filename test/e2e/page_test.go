@@ -237,6 +237,7 @@ func drawn(figure string) string {
 const settled = `document.querySelectorAll(".panel[aria-busy=true]").length === 0`
 
 func TestPage(t *testing.T) {
+	beside(t)
 	c := startPageCollector(t)
 	b := startBrowser(t, "http://"+c.web)
 	for _, expr := range []string{
@@ -446,6 +447,7 @@ func (b *browser) in(t *testing.T) *browser {
 }
 
 func TestPageOutlivesTheCollector(t *testing.T) {
+	beside(t)
 	c := startPageCollector(t)
 	b := startBrowser(t, "http://"+c.web)
 	scraped(c, `count_over_time(node_load1[1m]) > 8`)
