@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"watchpost/internal/testcluster"
 	"watchpost/internal/testguard"
@@ -32,6 +33,7 @@ func TestMain(m *testing.M) {
 		if err := flag.Set("test.parallel", strconv.Itoa(allTests)); err != nil {
 			panic(err) // the package testing has this flag
 		}
+		defer os.RemoveAll(imagesDir()) // testguard tells of what is left
 		return kubernetes.Main(m)
 	}, testcluster.Sweep))
 }
@@ -41,14 +43,18 @@ const allTests = 1000
 
 // turns has room for the tests that run at a time, beside TestCluster, which takes no turn: it is the longest by far and
 // begins at once.
-var turns = make(chan struct{}, 2+runtime.NumCPU())
+var turns = make(chan struct{}, 4+runtime.NumCPU())
 
 // beside lets a test run beside others. It is the first that a test calls.
 func beside(t *testing.T) {
 	t.Helper()
 	t.Parallel()
+	began := time.Now()
 	turns <- struct{}{}
 	t.Cleanup(func() { <-turns })
+	if waited := time.Since(began); waited > time.Second { // which package testing counts as the test's
+		t.Logf("its turn came after %s", waited.Round(time.Second))
+	}
 }
 
 // buildPrograms makes the programs as `make e2e` has done before: then it takes a moment.

@@ -81,8 +81,13 @@ func startBrowser(t *testing.T, base string) *browser {
 	if err != nil {
 		t.Skip("chromium is not installed; on Debian: apt-get install chromium")
 	}
+	tmp, err := os.MkdirTemp("", "chromium-") // it leaves things there; t.TempDir's names are too long for its socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(tmp) })
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()), chromedp.Env("TMPDIR="+tmp),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 	)
 	alloc, stopAlloc := chromedp.NewExecAllocator(t.Context(), options...)
