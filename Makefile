@@ -35,10 +35,10 @@ manifests: ## deploy/watchpost.yaml: what kustomize makes of deploy/
 	cd deploy/test && go test -count 1 -run TestRendered -update .
 
 control-plane: ## the API server of the tests: minutes the first time, then kept in test/kubernetes/bin
-	go run ./internal/testkube/build
+	CGO_ENABLED=0 go run -trimpath ./internal/testkube/build
 
-cluster: control-plane ## kubelet, scheduler, controllers, kube-proxy of make e2e, in test/kubernetes/bin: minutes the first time
-	go run ./internal/testkube/build cluster
+cluster: ## that, and kubelet, scheduler, controllers, kube-proxy of make e2e, in test/kubernetes/bin: minutes the first time
+	CGO_ENABLED=0 go run -trimpath ./internal/testkube/build cluster
 	cd test/kubernetes && CGO_ENABLED=0 go vet -trimpath ./node
 
 check: ## format, vet, lint, layout, names in code and documents, promtool on golden files and rules
@@ -98,8 +98,9 @@ golden: ## refresh every expected output, then read the diff
 # Larger, for the page: WATCHPOST_FLEET=1 (500 nodes, 20,000 pods, some minutes); E2E_SCREENSHOTS=DIR keeps what the browser saw.
 # On a real Kubernetes of one node: WATCHPOST_CLUSTER=long for longer outages and for what is lost without each right (half an hour),
 # WATCHPOST_PRIVILEGE=REGEXP for those of which program and grant match; WATCHPOST_CLUSTER=stay leaves the cluster running for a while after the tests.
-e2e: build cluster ## the real programs, started and asked; the suite on a real Kubernetes
-	go test -tags e2e -count 1 -timeout 30m ./test/e2e/...
+# What is compiled for the tests is compiled as for the programs, so that most of it is there already.
+e2e: build cluster ## the real programs, started and asked; the suite on a real Kubernetes: four to five minutes
+	CGO_ENABLED=0 GOFLAGS=-trimpath go test -tags e2e -count 1 -timeout 30m $(TESTFLAGS) ./test/e2e
 
 prometheus: ## Prometheus and promtool into bin/, for the tests that compare with them
 	@mkdir -p bin

@@ -56,6 +56,7 @@ var own = map[string][]string{
 	"watchpost/internal/testcluster":    {"watchpost/internal/testkube"},
 	"watchpost/internal/testcluster/":   {"watchpost/internal/testcluster"},
 	"watchpost/internal/testfleet":      {},
+	"watchpost/internal/testguard":      {},
 	"watchpost/internal/testkit":        {},
 	"watchpost/internal/testkube":       {"watchpost/internal/freeport"},
 	"watchpost/internal/testkubelet":    {},
@@ -76,7 +77,7 @@ var others = map[string][]string{
 	"github.com/google/cadvisor":       {"watchpost/internal/cadvisor"},
 	"github.com/containerd/containerd": {"watchpost/internal/cadvisor"},
 	"google.golang.org/grpc":           {"watchpost/internal/cadvisor", "watchpost/internal/podmap", "watchpost/internal/runtimesock"},
-	"os/exec":                          {"watchpost/bench/", "watchpost/internal/testcluster", "watchpost/internal/testkit", "watchpost/internal/testkube"},
+	"os/exec":                          {"watchpost/bench/", "watchpost/internal/testcluster", "watchpost/internal/testguard", "watchpost/internal/testkit", "watchpost/internal/testkube"},
 }
 
 func TestLayout(t *testing.T) {
