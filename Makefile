@@ -44,6 +44,7 @@ cluster: ## that, and kubelet, scheduler, controllers, kube-proxy of make e2e, i
 check: ## format, vet, lint, layout, names in code and documents, promtool on golden files and rules
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
+	go vet -tags e2e ./test/e2e
 	@# With the flags of the build, whose compiled packages vet reads: no second cold build.
 	cd test/kubernetes && CGO_ENABLED=0 go vet -trimpath . ./pause
 	$(TOOL) staticcheck ./...
@@ -98,9 +99,9 @@ golden: ## refresh every expected output, then read the diff
 # Larger, for the page: WATCHPOST_FLEET=1 (500 nodes, 20,000 pods, some minutes); E2E_SCREENSHOTS=DIR keeps what the browser saw.
 # On a real Kubernetes of one node: WATCHPOST_CLUSTER=long for longer outages and for what is lost without each right (half an hour),
 # WATCHPOST_PRIVILEGE=REGEXP for those of which program and grant match; WATCHPOST_CLUSTER=stay leaves the cluster running for a while after the tests.
-# What is compiled for the tests is compiled as for the programs, so that most of it is there already.
+# What is compiled for the tests is compiled as for the programs, so that most of it is there already; make check vets them.
 e2e: build cluster ## the real programs, started and asked; the suite on a real Kubernetes: four to five minutes
-	CGO_ENABLED=0 GOFLAGS=-trimpath go test -tags e2e -count 1 -timeout 30m $(TESTFLAGS) ./test/e2e
+	CGO_ENABLED=0 GOFLAGS=-trimpath go test -vet off -tags e2e -count 1 -timeout 30m $(TESTFLAGS) ./test/e2e
 
 prometheus: ## Prometheus and promtool into bin/, for the tests that compare with them
 	@mkdir -p bin
