@@ -108,8 +108,8 @@ func makeImages(output string, more ...string) (said string, err error) {
 	return string(out), nil
 }
 
-// imagesDir is where the images of all programs are; TestMain removes it.
-func imagesDir() string { return filepath.Join(os.TempDir(), "images") }
+// imagesDir is where the images of all programs are, of this process: testkit.World starts others. TestMain removes it.
+func imagesDir() string { return filepath.Join(os.TempDir(), fmt.Sprint("images-", os.Getpid())) }
 
 // suiteImages makes the images of all programs, once for all tests, and returns what was told of them.
 var suiteImages = sync.OnceValues(func() (said string, err error) {
