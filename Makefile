@@ -95,7 +95,7 @@ golden: ## refresh every expected output, then read the diff
 # Longer, for state-agent and cadvisor-proxy: WATCHPOST_CHURN=10m, for cadvisor-proxy WATCHPOST_PROMTOOL=110; for state-agent WATCHPOST_CUT=1m WATCHPOST_UPDATES=1000000, and WATCHPOST_KSM=kube-state-metrics to compare with.
 # Forwarding to real receivers: Debian's victoria-metrics where it is installed (or WATCHPOST_VICTORIAMETRICS=binary), and WATCHPOST_THANOS=$PWD/bin/thanos after
 # `make thanos`; with the receiver down for longer than a second: WATCHPOST_OUTAGE=3m.
-# WATCHPOST_BLACKBOX=blackbox_exporter, WATCHPOST_PUSHGATEWAY=pushgateway: the programs (0.28, 1.11) that probes and pushes are compared with.
+# WATCHPOST_SCRAPE=1m: how long 200 scrapers ask node-agent at once (5s). WATCHPOST_BLACKBOX=blackbox_exporter, WATCHPOST_PUSHGATEWAY=pushgateway: the programs (0.28, 1.11) that probes and pushes are compared with.
 # Larger, for the page: WATCHPOST_FLEET=1 (500 nodes, 20,000 pods, some minutes); E2E_SCREENSHOTS=DIR keeps what the browser saw.
 # On a real Kubernetes of one node: WATCHPOST_CLUSTER=long for longer outages and for what is lost without each right (half an hour),
 # WATCHPOST_PRIVILEGE=REGEXP for those of which program and grant match; WATCHPOST_CLUSTER=stay leaves the cluster running for a while after the tests.
