@@ -53,7 +53,7 @@ var own = map[string][]string{
 	"watchpost/internal/self":           {"watchpost/internal/expo", "watchpost/internal/hostfs"},
 	"watchpost/internal/serve":          {"watchpost/internal/expo", "watchpost/internal/run"},
 	"watchpost/internal/stateagent":     {"watchpost/internal/expo", "watchpost/internal/run", "watchpost/internal/self", "watchpost/internal/serve", "watchpost/internal/words", "watchpost/kube"},
-	"watchpost/internal/testcluster":    {"watchpost/internal/testkube"},
+	"watchpost/internal/testcluster":    {"watchpost/internal/testguard", "watchpost/internal/testkube"},
 	"watchpost/internal/testcluster/":   {"watchpost/internal/testcluster"},
 	"watchpost/internal/testfleet":      {},
 	"watchpost/internal/testguard":      {},

@@ -32,6 +32,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"watchpost/internal/testguard"
 	"watchpost/internal/testkube"
 )
 
@@ -124,7 +125,7 @@ func Launch(o Options) (_ *Cluster, err error) {
 	if c.dir, err = os.MkdirTemp("", folderPrefix); err != nil {
 		return nil, err
 	}
-	if c.lock, err = lock(c.dir); err != nil {
+	if c.lock, err = testguard.Lock(c.dir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(c.dir))
 	}
 	defer func() {

@@ -93,7 +93,7 @@ func newGuard(sweep func(string) error, grace time.Duration) (*guard, error) {
 	if err := os.Chmod(g.tmp, 0o1777); err != nil { // as /tmp: tests become other users
 		return nil, err
 	}
-	if g.lock, err = lock(g.tmp); err != nil {
+	if g.lock, err = Lock(g.tmp); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(g.tmp))
 	}
 	// What loses its parent becomes the guard's child, so that nothing gets away.
@@ -103,8 +103,9 @@ func newGuard(sweep func(string) error, grace time.Duration) (*guard, error) {
 	return g, nil
 }
 
-// lock holds a temporary folder for as long as this process lives.
-func lock(dir string) (*os.File, error) {
+// Lock holds a folder, until the file is closed or this process ends. Its error is that
+// another has it.
+func Lock(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, err
@@ -223,7 +224,7 @@ func sweepOthers(sweep func(tmp string) error, grace time.Duration) error {
 	}
 	var problems []error
 	for _, dir := range dirs {
-		held, err := lock(dir)
+		held, err := Lock(dir)
 		if err != nil {
 			continue // its guard lives
 		}
