@@ -35,15 +35,16 @@ manifests: ## deploy/watchpost.yaml: what kustomize makes of deploy/
 	cd deploy/test && go test -count 1 -run TestRendered -update .
 
 control-plane: ## the API server of the tests: minutes the first time, then kept in test/kubernetes/bin
-	go run ./internal/testkube/build
+	CGO_ENABLED=0 go run -trimpath ./internal/testkube/build
 
-cluster: control-plane ## kubelet, scheduler, controllers, kube-proxy of make e2e, in test/kubernetes/bin: minutes the first time
-	go run ./internal/testkube/build cluster
+cluster: ## that, and kubelet, scheduler, controllers, kube-proxy of make e2e, in test/kubernetes/bin: minutes the first time
+	CGO_ENABLED=0 go run -trimpath ./internal/testkube/build cluster
 	cd test/kubernetes && CGO_ENABLED=0 go vet -trimpath ./node
 
 check: ## format, vet, lint, layout, names in code and documents, promtool on golden files and rules
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt-ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	go vet ./...
+	go vet -tags e2e ./test/e2e
 	@# With the flags of the build, whose compiled packages vet reads: no second cold build.
 	cd test/kubernetes && CGO_ENABLED=0 go vet -trimpath . ./pause
 	$(TOOL) staticcheck ./...
@@ -97,14 +98,15 @@ golden: ## refresh every expected output, then read the diff
 # Longer, for state-agent and cadvisor-proxy: WATCHPOST_CHURN=10m, for cadvisor-proxy WATCHPOST_PROMTOOL=110; for state-agent WATCHPOST_CUT=1m WATCHPOST_UPDATES=1000000, and WATCHPOST_KSM=kube-state-metrics to compare with.
 # Forwarding to real receivers: Debian's victoria-metrics where it is installed (or WATCHPOST_VICTORIAMETRICS=binary), and WATCHPOST_THANOS=$PWD/bin/thanos after
 # `make thanos`; with the receiver down for longer than a second: WATCHPOST_OUTAGE=3m.
-# WATCHPOST_BLACKBOX=blackbox_exporter, WATCHPOST_PUSHGATEWAY=pushgateway: the programs (0.28, 1.11) that probes and pushes are compared with.
+# WATCHPOST_SCRAPE=1m: how long 200 scrapers ask node-agent at once (5s). WATCHPOST_BLACKBOX=blackbox_exporter, WATCHPOST_PUSHGATEWAY=pushgateway: the programs (0.28, 1.11) that probes and pushes are compared with.
 # Larger, for the page: WATCHPOST_FLEET=1 (500 nodes, 20,000 pods, some minutes); E2E_SCREENSHOTS=DIR keeps what the browser saw.
 # On a real Kubernetes of one node: WATCHPOST_CLUSTER=long for longer outages and for what is lost without each right (half an hour),
 # WATCHPOST_CLUSTER=fleet for 500 nodes and 20,000 pods more, that only seem to run, against the same control plane (ten minutes of two quiet processors;
 # WATCHPOST_NODES, WATCHPOST_PODS for fewer),
 # WATCHPOST_PRIVILEGE=REGEXP for those of which program and grant match; WATCHPOST_CLUSTER=stay leaves the cluster running for a while after the tests.
-e2e: build cluster ## the real programs, started and asked; the suite on a real Kubernetes
-	go test -tags e2e -count 1 -timeout 30m ./test/e2e/...
+# What is compiled for the tests is compiled as for the programs, so that most of it is there already; make check vets them.
+e2e: build cluster ## the real programs, started and asked; the suite on a real Kubernetes: four to five minutes
+	CGO_ENABLED=0 GOFLAGS=-trimpath go test -vet off -tags e2e -count 1 -timeout 30m $(TESTFLAGS) ./test/e2e
 
 prometheus: ## Prometheus and promtool into bin/, for the tests that compare with them
 	@mkdir -p bin

@@ -53,9 +53,10 @@ var own = map[string][]string{
 	"watchpost/internal/self":           {"watchpost/internal/expo", "watchpost/internal/hostfs"},
 	"watchpost/internal/serve":          {"watchpost/internal/expo", "watchpost/internal/run"},
 	"watchpost/internal/stateagent":     {"watchpost/internal/expo", "watchpost/internal/run", "watchpost/internal/self", "watchpost/internal/serve", "watchpost/internal/words", "watchpost/kube"},
-	"watchpost/internal/testcluster":    {"watchpost/internal/testkube"},
+	"watchpost/internal/testcluster":    {"watchpost/internal/testguard", "watchpost/internal/testkube"},
 	"watchpost/internal/testcluster/":   {"watchpost/internal/testcluster"},
 	"watchpost/internal/testfleet":      {},
+	"watchpost/internal/testguard":      {},
 	"watchpost/internal/testkit":        {},
 	"watchpost/internal/testkube":       {"watchpost/internal/freeport"},
 	"watchpost/internal/testkubelet":    {},
@@ -76,7 +77,7 @@ var others = map[string][]string{
 	"github.com/google/cadvisor":       {"watchpost/internal/cadvisor"},
 	"github.com/containerd/containerd": {"watchpost/internal/cadvisor"},
 	"google.golang.org/grpc":           {"watchpost/internal/cadvisor", "watchpost/internal/podmap", "watchpost/internal/runtimesock"},
-	"os/exec":                          {"watchpost/bench/", "watchpost/internal/testcluster", "watchpost/internal/testkit", "watchpost/internal/testkube"},
+	"os/exec":                          {"watchpost/bench/", "watchpost/internal/testcluster", "watchpost/internal/testguard", "watchpost/internal/testkit", "watchpost/internal/testkube"},
 }
 
 func TestLayout(t *testing.T) {

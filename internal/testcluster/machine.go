@@ -10,8 +10,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
+
+	"watchpost/internal/testguard"
 )
 
 // machine is what a cluster could change of the machine and must not.
@@ -44,29 +45,17 @@ func readMachine() (machine, error) {
 // folderPrefix begins the names of the folders of clusters.
 const folderPrefix = "watchpost-cluster-"
 
-// lock holds a cluster's folder for as long as this process lives.
-func lock(dir string) (*os.File, error) {
-	f, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", dir, err)
-	}
-	return f, nil
-}
-
-// sweep removes what is left of clusters whose starter was killed: their processes and
-// mounts have gone with it; interface, control groups and folder stay.
-func sweep() error {
-	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), folderPrefix+"*"))
+// Sweep removes what is left of clusters whose folders are in tmp and whose starter was
+// killed: their processes and mounts have gone with it; interface, control groups and
+// folder stay.
+func Sweep(tmp string) error {
+	dirs, err := filepath.Glob(filepath.Join(tmp, folderPrefix+"*"))
 	if err != nil {
 		return err
 	}
 	var problems []error
 	for _, dir := range dirs {
-		held, err := lock(dir)
+		held, err := testguard.Lock(dir)
 		if err != nil {
 			continue // its starter lives
 		}

@@ -24,6 +24,8 @@ type place struct {
 	stdin io.WriteCloser // its end is the place's
 	link  string         // interface of the machine that leads into it
 	ids   []string       // of the namespaces
+	calls chan func()    // what the thread in the place is to do; its end is that the thread leaves
+	left  chan error     // how it left
 }
 
 // namespaces are those of a place, in the order in which they are entered.
@@ -64,6 +66,9 @@ func newPlace(dir, first string) (*place, error) {
 		}
 		p.ids = append(p.ids, id)
 	}
+	if err := p.settle(); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
 	if err := p.furnish(); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
@@ -101,41 +106,94 @@ func (p *place) furnish() error {
 	return p.do(func() error { return syscall.Sethostname([]byte(NodeName)) })
 }
 
-// do calls f on a thread that is in the place, and ends with it.
+// do calls f on a thread that is in the place.
 func (p *place) do(f func() error) error {
 	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		if unix.Gettid() == os.Getpid() {
-			defer runtime.UnlockOSThread() // but the first thread does not; while it is held f gets another
-			done <- p.do(f)
-			return
-		}
-		done <- p.enter(f)
-	}()
+	p.calls <- func() { done <- f() }
 	return <-done
 }
 
-// enter calls f after moving the thread into the place.
-func (p *place) enter(f func() error) error {
-	var files []*os.File
-	for _, ns := range namespaces { // all of them before /proc is another one
-		file, err := os.Open(p.path(ns.name))
-		if err != nil {
-			return err
+// settle puts a thread into the place, which does there what do is given until the place is closed.
+func (p *place) settle() error {
+	calls, left, entered := make(chan func()), make(chan error, 1), make(chan error, 1)
+	go inhabit(p.path, calls, entered, left)
+	if err := <-entered; err != nil {
+		return err
+	}
+	p.calls, p.left = calls, left
+	return nil
+}
+
+// inhabit is what the thread does. It is never given back, nor does it end before the process: the kernel ends with a
+// thread all programs that it has started with PR_SET_PDEATHSIG, and this one may have done so for others before.
+func inhabit(path func(namespace string) string, calls <-chan func(), entered, left chan<- error) {
+	runtime.LockOSThread()
+	if unix.Gettid() == os.Getpid() { // the thread that a process is known by stays where it is; while it is held another is taken
+		err := make(chan error, 1)
+		go inhabit(path, calls, err, left)
+		entered <- <-err
+		runtime.UnlockOSThread()
+		return
+	}
+	back, err := enter(path)
+	entered <- err
+	if err == nil {
+		for f := range calls {
+			f()
 		}
-		defer file.Close()
-		files = append(files, file)
+		left <- back()
+	}
+	select {}
+}
+
+// enter moves the thread into the namespaces with these paths; back moves it to where it was.
+func enter(path func(namespace string) string) (back func() error, err error) {
+	var in, out []*os.File
+	defer func() {
+		for _, f := range in {
+			f.Close()
+		}
+		if err != nil {
+			for _, f := range out {
+				f.Close()
+			}
+		}
+	}()
+	for _, ns := range namespaces { // all of them before /proc is another one
+		for _, one := range []struct {
+			files *[]*os.File
+			path  string
+		}{{&in, path(ns.name)}, {&out, "/proc/thread-self/ns/" + ns.name}} {
+			file, err := os.Open(one.path)
+			if err != nil {
+				return nil, err
+			}
+			*one.files = append(*one.files, file)
+		}
 	}
 	if err := unix.Unshare(unix.CLONE_FS); err != nil { // what else may not enter mounts
-		return fmt.Errorf("unshare: %w", err)
+		return nil, fmt.Errorf("unshare: %w", err)
 	}
+	if err := setns(in, "entering"); err != nil {
+		return nil, errors.Join(err, setns(out, "leaving for"))
+	}
+	return func() error {
+		err := setns(out, "leaving for")
+		for _, f := range out {
+			f.Close()
+		}
+		return err
+	}, nil
+}
+
+// setns moves the thread into namespaces, in their order.
+func setns(files []*os.File, what string) error {
 	for i, ns := range namespaces {
 		if err := unix.Setns(int(files[i].Fd()), ns.flag); err != nil {
-			return fmt.Errorf("entering the %s namespace: %w", ns.name, err)
+			return fmt.Errorf("%s the %s namespace: %w", what, ns.name, err)
 		}
 	}
-	return f()
+	return nil
 }
 
 // start starts a program in the place; its process id is that of the machine.
@@ -172,7 +230,7 @@ type network struct {
 // linkPrefix begins the names of interfaces that lead to clusters.
 const linkPrefix = "watchpost"
 
-// linkFile is where a cluster's folder has the name of its interface, for sweep.
+// linkFile is where a cluster's folder has the name of its interface, for Sweep.
 const linkFile = "link"
 
 // connect makes the interface that leads into the place, with the first addresses that
@@ -190,6 +248,9 @@ func (p *place) connect() (network, error) {
 		}
 		p.link = link
 		if err := os.WriteFile(filepath.Join(p.dir, linkFile), []byte(link), 0o600); err != nil {
+			return network{}, err
+		}
+		if _, err := onMachine("ip", "link", "set", link, "alias", p.dir); err != nil { // for people, and testguard
 			return network{}, err
 		}
 		addresses := network{
@@ -220,10 +281,15 @@ func (p *place) route(n network) error {
 
 // close ends all processes of the place, and with them what is mounted and its network.
 func (p *place) close() error {
+	var left error
+	if p.calls != nil {
+		close(p.calls)
+		left = <-p.left
+	}
 	p.stdin.Close()
 	p.first.Process.Kill() // fails where it has ended
 	p.first.Wait()         // returns when all others in the place are gone, too
-	return unlink(p.link)
+	return errors.Join(left, unlink(p.link))
 }
 
 // unlink removes the interface that leads into a place, if it is there: the network of

@@ -32,6 +32,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"watchpost/internal/testguard"
 	"watchpost/internal/testkube"
 )
 
@@ -106,7 +107,7 @@ func Missing() error {
 }
 
 // Launch is Start for programs: whoever calls it calls Stop.
-func Launch(o Options) (c *Cluster, err error) {
+func Launch(o Options) (_ *Cluster, err error) {
 	node, pause, err := testkube.BuildNode()
 	if err != nil {
 		return nil, err
@@ -114,24 +115,22 @@ func Launch(o Options) (c *Cluster, err error) {
 	if _, err := testkube.Build(); err != nil { // before the clock of the start runs
 		return nil, err
 	}
-	c = &Cluster{node: node, part: map[string]*part{}}
+	c := &Cluster{node: node, part: map[string]*part{}}
 	if c.before, err = readMachine(); err != nil {
 		return nil, err
 	}
-	if err := sweep(); err != nil {
+	if err := Sweep(os.TempDir()); err != nil {
 		return nil, err
 	}
 	if c.dir, err = os.MkdirTemp("", folderPrefix); err != nil {
 		return nil, err
 	}
-	if c.lock, err = lock(c.dir); err != nil {
+	if c.lock, err = testguard.Lock(c.dir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(c.dir))
 	}
-	begun := c // where the start fails, the returns below leave no cluster in c
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, errors.New(begun.LastWords()), begun.Stop())
-			c = nil
+			err = errors.Join(err, errors.New(c.LastWords()), c.Stop())
 		}
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)

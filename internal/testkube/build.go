@@ -1,22 +1,24 @@
 package testkube
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // moduleDir is where the module of the programs is in the repository.
 const moduleDir = "test/kubernetes"
 
 // Build returns the path of the control plane's program. It is built when it is
-// missing or older than its sources, by one process at a time however many tests of
+// missing or was made of other sources, by one process at a time however many tests of
 // several packages ask for it. That takes minutes the first time, half a minute when
 // Go's build cache is warm, and needs the module proxy when the module cache is cold.
 func Build() (string, error) { return build("control-plane", ".") }
@@ -50,8 +52,15 @@ func build(name, folder string) (string, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
 		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
-	if current, err := newer(path, module, filepath.Join(module, folder)); current || err != nil {
-		return path, err
+	made := path + ".sources" // of what the program there was made
+	sum, err := sources(module, filepath.Join(module, folder))
+	if err != nil {
+		return "", err
+	}
+	if was, err := os.ReadFile(made); err == nil && string(was) == sum {
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
 	}
 	fmt.Fprintf(os.Stderr, "testkube: building %s: minutes the first time\n", path)
 	fresh := path + ".new" // so that a build that was interrupted is not taken for one
@@ -60,7 +69,10 @@ func build(name, folder string) (string, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building %s of %s failed: %w; a first build needs a Go module proxy (go env GOPROXY):\n%s", name, module, err, last(out, 2000))
 	}
-	return path, os.Rename(fresh, path)
+	if err := os.Rename(fresh, path); err != nil {
+		return "", err
+	}
+	return path, os.WriteFile(made, []byte(sum), 0o644)
 }
 
 // findModule is the folder of the module, in the repository that the
@@ -83,38 +95,33 @@ func findModule() (string, error) {
 	}
 }
 
-// newer tells whether the file at path exists and none of the sources in the folders
-// was changed after it.
-func newer(path string, folders ...string) (bool, error) {
-	built, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	var entries []fs.DirEntry
-	for _, folder := range folders {
-		in, err := os.ReadDir(folder)
-		if err != nil {
-			return false, err
-		}
-		entries = append(entries, in...)
-	}
-	var latest time.Time
-	for _, e := range entries {
-		if name := e.Name(); !strings.HasSuffix(name, ".go") && name != "go.mod" && name != "go.sum" {
+// sources is a sum over what a program is made of: the compiler, and the sources in
+// folders, by their content. A clone, a copy and a change of branches all give files
+// new times.
+func sources(folders ...string) (string, error) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s %s %s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	for i, folder := range folders {
+		if slices.Contains(folders[:i], folder) {
 			continue
 		}
-		info, err := e.Info()
+		entries, err := os.ReadDir(folder)
 		if err != nil {
-			return false, err
+			return "", err
 		}
-		if info.ModTime().After(latest) {
-			latest = info.ModTime()
+		for _, e := range entries {
+			name := e.Name()
+			if !strings.HasSuffix(name, ".go") && name != "go.mod" && name != "go.sum" {
+				continue
+			}
+			b, err := os.ReadFile(filepath.Join(folder, name))
+			if err != nil {
+				return "", err
+			}
+			fmt.Fprintf(h, "%s %d\n%s", name, len(b), b)
 		}
 	}
-	return built.ModTime().After(latest), nil
+	return fmt.Sprintf("%x\n", h.Sum(nil)), nil
 }
 
 // last is the end of b, at most n bytes of it.

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -344,38 +343,45 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
-func TestNewer(t *testing.T) {
+// A program is built again when what it is made of differs, whenever that was written.
+func TestSources(t *testing.T) {
 	module := t.TempDir()
-	built := filepath.Join(module, "program")
-	at := func(path string, second int64) {
+	write := func(name, text string) {
 		t.Helper()
-		if err := os.WriteFile(path, nil, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(path, time.Unix(second, 0), time.Unix(second, 0)); err != nil {
+		if err := os.WriteFile(filepath.Join(module, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want := func(what string, want bool) {
+	sum := func() string {
 		t.Helper()
-		if got, err := newer(built, module); err != nil || got != want {
-			t.Errorf("%s: %v, %v, want %v", what, got, err, want)
+		got, err := sources(module, module)
+		if err != nil {
+			t.Fatal(err)
 		}
+		return got
 	}
-	for i, name := range []string{"main.go", "go.mod", "go.sum"} {
-		at(filepath.Join(module, name), int64(i))
+	for _, name := range []string{"main.go", "go.mod", "go.sum"} {
+		write(name, "as it was")
 	}
-	want("not built", false)
-	at(built, 100)
-	want("built after its sources", true)
-	at(filepath.Join(module, "notes.txt"), 200)
-	want("another file changed", true)
-	for i, name := range []string{"main.go", "go.mod", "go.sum"} {
-		second := int64(300 + 100*i)
-		at(filepath.Join(module, name), second)
-		want(name+" changed at "+strconv.FormatInt(second, 10), false)
-		at(built, second+1)
-		want("built again", true)
+	before := sum()
+	write("notes.txt", "another file")
+	write("main.go", "as it was")
+	if sum() != before {
+		t.Error("other sources, though each has what it had")
+	}
+	for _, name := range []string{"main.go", "go.mod", "go.sum"} {
+		write(name, "as it is")
+		if sum() == before {
+			t.Errorf("the same sources, though %s differs", name)
+		}
+		write(name, "as it was")
+	}
+	write("more.go", "")
+	if sum() == before {
+		t.Error("the same sources, though there is one more")
+	}
+	if _, err := sources(filepath.Join(module, "missing")); err == nil {
+		t.Error("no error for a folder that is not there")
 	}
 }
 

@@ -248,7 +248,9 @@ func (s *suite) testNoAPIServer() {
 	}
 	back := time.Now()
 	s.eventually("every target is up again", s.healthy)
+	s.t.Logf("every target was up %s after the API server", time.Since(back).Round(time.Second))
 	s.eventually("the alert ends", func(context.Context) error { return s.none(`ALERTS{alertname="TargetsDown", job="apiserver"}`) })
+	s.t.Logf("the alert had ended %s after it", time.Since(back).Round(time.Second))
 	s.eventually("a namespace that is made afterwards is told", func(ctx context.Context) error {
 		_, err := s.Client().CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "late"}}, metav1.CreateOptions{})
 		if err == nil || apierrors.IsAlreadyExists(err) {

@@ -64,36 +64,33 @@ func (s *suite) eventually(what string, ask func(ctx context.Context) error) {
 // suiteTag is that of the suite's images: makeImages gives it to them.
 const suiteTag = "e2e"
 
-// clusterImages makes the images that the cluster runs: the suite's programs, and applications, of which redis and its
-// exporter are Debian's.
-func clusterImages(t *testing.T) []string {
-	t.Helper()
-	dir := t.TempDir()
+// clusterPrograms are Debian's programs that run in the cluster, by the names of their images.
+var clusterPrograms = map[string]string{"redis": "/usr/bin/redis-server", "redis-exporter": "/usr/bin/prometheus-redis-exporter"}
+
+// clusterImages makes the images that the cluster runs: the suite's programs, and applications. Its archives are in dir
+// and in imagesDir.
+func clusterImages(dir string) (archives []string, err error) {
 	build := exec.Command("go", "build", "-trimpath", "-o", dir, "./sample")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", build.Args, err, out)
+		return nil, fmt.Errorf("%q: %w\n%s", build.Args, err, out)
 	}
 	samples := []testcluster.Image{{Name: "registry.example/sample:1", Files: map[string]string{"/sample": filepath.Join(dir, "sample")}, Entrypoint: []string{"/sample"}}}
-	for name, program := range map[string]string{"redis": "/usr/bin/redis-server", "redis-exporter": "/usr/bin/prometheus-redis-exporter"} {
-		if _, err := os.Stat(program); err != nil {
-			t.Skipf("%v; on Debian: apt-get install redis-server prometheus-redis-exporter", err)
-		}
+	for name, program := range clusterPrograms {
 		samples = append(samples, testcluster.Image{Name: "registry.example/" + name + ":1", Files: map[string]string{program: program}, Libraries: true, Entrypoint: []string{program}})
-	}
-	programs, _ := suiteImages(t)
-	archives, err := filepath.Glob(filepath.Join(programs, "*-"+runtime.GOARCH+".tar"))
-	if err != nil {
-		t.Fatal(err)
 	}
 	for i, image := range samples {
 		archive := filepath.Join(dir, strconv.Itoa(i)+".tar")
 		if err := image.Write(archive); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		archives = append(archives, archive)
 	}
-	return archives
+	if _, err := suiteImages(); err != nil {
+		return nil, err
+	}
+	suite, err := filepath.Glob(filepath.Join(imagesDir(), "*-"+runtime.GOARCH+".tar"))
+	return append(archives, suite...), err
 }
 
 // clusterManifests are the objects of deploy/, with the images that the cluster has, and with the collector in a hurry.
@@ -147,12 +144,35 @@ func startSuite(t *testing.T) *suite {
 	if err := testcluster.Missing(); err != nil {
 		t.Skip(err)
 	}
-	images, manifests := clusterImages(t), clusterManifests(t)
+	for _, program := range clusterPrograms {
+		if _, err := os.Stat(program); err != nil {
+			t.Skipf("%v; on Debian: apt-get install redis-server prometheus-redis-exporter", err)
+		}
+	}
+	type made struct {
+		archives []string
+		err      error
+	}
+	images, dir, manifests := make(chan made, 1), t.TempDir(), clusterManifests(t)
 	began := time.Now()
+	go func() { // while the cluster starts
+		archives, err := clusterImages(dir)
+		images <- made{archives, err}
+	}()
 	policy, audit := filepath.Join(t.TempDir(), "policy.yaml"), filepath.Join(t.TempDir(), "audit.log")
 	write(t, policy, auditPolicy)
-	c := testcluster.Start(t, testcluster.Options{Images: images, APIServer: []string{"--audit-policy-file=" + policy, "--audit-log-path=" + audit}})
+	c := testcluster.Start(t, testcluster.Options{APIServer: []string{"--audit-policy-file=" + policy, "--audit-log-path=" + audit}})
 	ready := time.Now()
+	its := <-images
+	if its.err != nil {
+		t.Fatal(its.err)
+	}
+	for _, archive := range its.archives {
+		if err := c.Import(archive); err != nil {
+			t.Fatal(err)
+		}
+	}
+	imported := time.Now()
 	s := &suite{Cluster: c, t: t, manifests: manifests, audit: audit}
 	s.applyFolder("testdata/cluster")
 	s.volume("collector-0")
@@ -166,7 +186,7 @@ func startSuite(t *testing.T) *suite {
 		_, err = s.collector.query("up")
 		return err
 	})
-	t.Logf("cluster ready after %s, suite after %s more", ready.Sub(began).Round(time.Second), time.Since(ready).Round(time.Second))
+	t.Logf("cluster ready after %s, images after %s more, suite after %s more", ready.Sub(began).Round(time.Second), imported.Sub(ready).Round(time.Second), time.Since(imported).Round(time.Second))
 	return s
 }
 
@@ -220,23 +240,37 @@ rules:
 - {level: None}
 `
 
-// The parts are in this order since the later ones disturb the cluster. WATCHPOST_CLUSTER=long is for longer outages and
-// for what is lost with each right; WATCHPOST_CLUSTER=stay lets the cluster run for a while, to look around in.
+// part is one of the test.
+type part struct {
+	name string
+	test func(*suite)
+}
+
+// The parts that only look are done beside one another; the others are in this order since the later ones disturb the
+// cluster more. WATCHPOST_CLUSTER=long is for longer outages and for what is lost with each right; WATCHPOST_CLUSTER=stay
+// lets the cluster run for a while, to look around in.
 func TestCluster(t *testing.T) {
+	t.Parallel() // and takes no turn: see turns
 	s := startSuite(t)
-	for _, part := range []struct {
-		name string
-		test func(*suite)
-	}{
-		{"every target is up", (*suite).testTargets},
-		{"services have names", (*suite).testNames},
-		{"node metrics from outside", (*suite).testNodeMetrics},
-		{"containers have their pods", (*suite).testContainers},
-		{"from an address to CPU and memory", (*suite).testChain},
-		{"the same on the page", (*suite).testPage},
-		{"troubles raise their alerts", (*suite).testAlerts},
-		{"numbers agree", (*suite).testNumbers},
-		{"what is granted", (*suite).testPrivileges},
+	t.Run("as installed", func(t *testing.T) {
+		for _, part := range []part{
+			{"every target is up", (*suite).testTargets},
+			{"services have names", (*suite).testNames},
+			{"node metrics from outside", (*suite).testNodeMetrics},
+			{"containers have their pods", (*suite).testContainers},
+			{"from an address to CPU and memory", (*suite).testChain},
+			{"the same on the page", (*suite).testPage},
+			{"troubles raise their alerts", (*suite).testAlerts},
+			{"numbers agree", (*suite).testNumbers},
+			{"what is granted", (*suite).testPrivileges},
+		} {
+			t.Run(part.name, func(t *testing.T) {
+				t.Parallel()
+				part.test(s.in(t))
+			})
+		}
+	})
+	for _, part := range []part{
 		{"upgrade in place", (*suite).testUpgrade},
 		{"agents are killed", (*suite).testKilled},
 		{"agents fall silent", (*suite).testSilent},

@@ -36,6 +36,7 @@ func alertmanager(t *testing.T) string {
 // An alert reaches a real Alertmanager and, through it, who is to be told; so does its
 // end.
 func TestCollectorAlerts(t *testing.T) {
+	beside(t)
 	program := alertmanager(t)
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -123,6 +124,7 @@ scrape_configs: [{job_name: a, static_configs: [{targets: [%q]}]}]
 // left out and none fails: of jobs that stay as they are while others come and go and the
 // external labels change, nor of the collector's own metrics, whose job changes each time.
 func TestCollectorReloadUnderLoad(t *testing.T) {
+	beside(t)
 	const targets = 60
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for i := range 100 {

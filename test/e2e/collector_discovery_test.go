@@ -170,10 +170,7 @@ func sameTargets(t *testing.T, p pod, yml []byte, wantFile string) {
 	if err := os.WriteFile(file, yml, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	path, err := buildCollector()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := programPath(t, "collector")
 	ours := freeAddress(t)
 	p.start(t, path, "--config.file="+file, "--web.listen-address="+ours, "--storage.tsdb.path="+filepath.Join(t.TempDir(), "data"))
 	if prometheus := os.Getenv("WATCHPOST_PROMETHEUS"); prometheus != "" {
@@ -224,6 +221,7 @@ func compareTargets(t *testing.T, ours, theirs, wantFile string) {
 }
 
 func TestCollectorDiscovery(t *testing.T) {
+	beside(t)
 	c := testkube.Start(t, testkube.Options{})
 	c.Load(t, os.DirFS(discoveryData+"/objects"))
 	p := newPod(t, c)
@@ -317,6 +315,7 @@ func configurations(document string) []string {
 }
 
 func TestConfigurationsInDocuments(t *testing.T) {
+	beside(t)
 	got := configurations("text\n```\n - job_name: “a”\n```\ndata:\n  x.yml: |\n    global: {}\n    scrape_configs:\n    - job_name: b\n\nother text\n```yaml\nrelabel_configs: []\n```\n")
 	want := []string{
 		"scrape_configs:\n - job_name: \"a\"\n",
@@ -332,14 +331,12 @@ func TestConfigurationsInDocuments(t *testing.T) {
 // the parts of Kubernetes and what is annotated; what it runs is a prometheus.yml that
 // promtool accepts and from which Prometheus discovers the same.
 func TestCollectorClusterDefaults(t *testing.T) {
+	beside(t)
 	c := testkube.Start(t, testkube.Options{})
 	c.Load(t, os.DirFS(discoveryData+"/objects"))
 	c.Load(t, os.DirFS(discoveryData+"/suite"))
 	p := newPod(t, c)
-	path, err := buildCollector()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := programPath(t, "collector")
 	dir := t.TempDir()
 	for _, f := range []string{"ca", "cert", "key"} {
 		if err := os.WriteFile(filepath.Join(dir, f), nil, 0o600); err != nil {

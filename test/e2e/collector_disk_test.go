@@ -23,15 +23,13 @@ import (
 // answering and tells of it; when there is space again all is as before, and after a
 // kill nothing of before or after is lost.
 func TestCollectorDiskFull(t *testing.T) {
+	beside(t)
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for i := range 2000 { // so that what is written does not fit into what is left over
 			fmt.Fprintf(w, "answer{n=\"%d\"} %d\n", i, time.Now().UnixNano())
 		}
 	}))
 	defer target.Close()
-	if _, err := buildCollector(); err != nil {
-		t.Fatal(err)
-	}
 	data := t.TempDir()
 	// The disk is a folder in memory of a namespace of its own, which ends with its
 	// last process; sleep keeps it from one run of the collector to the next.

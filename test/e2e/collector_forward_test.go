@@ -186,6 +186,7 @@ func (r *receiver) missing(stored []series, external ...string) (missing []strin
 // in order, the collector sends all that it has stored. WATCHPOST_KILLS is the number
 // of kills; each takes a few seconds.
 func TestCollectorForwardsThroughKills(t *testing.T) {
+	beside(t)
 	kills := 3
 	if n, err := strconv.Atoi(os.Getenv("WATCHPOST_KILLS")); err == nil {
 		kills = n
@@ -249,6 +250,7 @@ func TestCollectorForwardsThroughKills(t *testing.T) {
 // The same of an agent, which keeps nothing but its log: of a target that counts its
 // scrapes every number has come, but for those that a kill kept from the log.
 func TestAgentForwardsThroughKills(t *testing.T) {
+	beside(t)
 	const kills = 2
 	r := newReceiver(t)
 	var scrapes atomic.Int64

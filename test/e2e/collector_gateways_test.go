@@ -77,6 +77,7 @@ func peer(t *testing.T, variable, address string, args ...string) {
 // A pushed metric is stored with its own labels, a probe with its target's, and
 // what was pushed is there after a restart.
 func TestCollectorGateways(t *testing.T) {
+	beside(t)
 	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer target.Close()
 	pushed, web := freeAddress(t), freeAddress(t)
@@ -135,6 +136,7 @@ func withoutValues(text string) string {
 }
 
 func TestProbesAsBlackboxExporter(t *testing.T) {
+	beside(t)
 	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/moved":
@@ -212,6 +214,7 @@ modules:
 
 // What a row of pushes leaves, and how each is answered, is the same there.
 func TestPushesAsPushgateway(t *testing.T) {
+	beside(t)
 	theirs, ours := freeAddress(t), freeAddress(t)
 	kept := filepath.Join(t.TempDir(), "theirs")
 	peer(t, "WATCHPOST_PUSHGATEWAY", theirs, "--web.listen-address="+theirs, "--persistence.file="+kept, "--persistence.interval=10ms", "--web.enable-admin-api", "--log.level=error")

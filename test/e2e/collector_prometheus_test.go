@@ -166,6 +166,7 @@ func reply(t *testing.T, address, path string, query url.Values) string {
 
 // Both programs answer every question alike, on the same blocks.
 func TestCollectorAnswersAsPrometheus(t *testing.T) {
+	beside(t)
 	program, promtool := prometheus(t)
 	dir := t.TempDir()
 	end := time.Now().Truncate(time.Minute)

@@ -131,6 +131,7 @@ func sendHour(t *testing.T, address string, begin time.Time, from, to time.Durat
 // was down for a third of it and the collector was killed meanwhile. There are two
 // collectors, of which the receiver, or who asks it, makes one.
 func TestCollectorForwardsToRealReceivers(t *testing.T) {
+	beside(t)
 	outage := time.Second
 	if d, err := time.ParseDuration(os.Getenv("WATCHPOST_OUTAGE")); err == nil {
 		outage = d

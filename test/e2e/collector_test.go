@@ -28,19 +28,6 @@ import (
 	"time"
 )
 
-var buildCollector = sync.OnceValues(func() (string, error) {
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		return "", err
-	}
-	build := exec.Command("go", "build", "-trimpath", "-o", "bin/collector", "./cmd/collector")
-	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%v: %w\n%s", build.Args, err, out)
-	}
-	return filepath.Join(root, "bin", "collector"), nil
-})
-
 // collector is one that runs, and can be started again on what it has stored.
 type collector struct {
 	t    *testing.T
@@ -73,10 +60,7 @@ func newCollector(t *testing.T, args ...string) *collector {
 // run starts the process, which is killed at the latest when the test ends.
 func (c *collector) run() {
 	c.t.Helper()
-	path, err := buildCollector()
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	path := programPath(c.t, "collector")
 	c.cmd, c.said, c.done = exec.Command(path, c.args...), new(lockedBuffer), make(chan error, 1)
 	c.cmd.Stdout, c.cmd.Stderr = c.said, c.said
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -256,6 +240,7 @@ func (c *collector) writeFile(file, text string) {
 }
 
 func TestCollectorStandalone(t *testing.T) {
+	beside(t)
 	c := newCollector(t, "--standalone")
 	c.start()
 	for _, u := range []string{"url=http://" + c.web + "/", "url=http://" + c.node + "/metrics"} {
@@ -293,6 +278,7 @@ func TestCollectorStandalone(t *testing.T) {
 // Killed at any moment, while it scrapes and takes configurations over, it
 // starts again and has every sample that was older than two intervals.
 func TestCollectorKilled(t *testing.T) {
+	beside(t)
 	const interval = time.Second
 	kills := 5
 	if n, err := strconv.Atoi(os.Getenv("WATCHPOST_KILLS")); err == nil {
@@ -392,6 +378,7 @@ func (c *collector) analyze() {
 
 // What is wrong with flags or files is told in one line, and nothing is started.
 func TestCollectorMistakes(t *testing.T) {
+	beside(t)
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "prometheus.yml")
 	if err := os.WriteFile(broken, []byte("global:\n  scrape_interval: 15s\nscrape_configs:\n- job_name: a\n  scrape_intervall: 1s\n"), 0o600); err != nil {
@@ -445,6 +432,7 @@ func TestCollectorMistakes(t *testing.T) {
 }
 
 func TestCollectorKeepsOthersOut(t *testing.T) {
+	beside(t)
 	first := newCollector(t)
 	first.start()
 	second := newCollector(t, "--storage.tsdb.path="+first.data)
@@ -466,6 +454,7 @@ func TestCollectorKeepsOthersOut(t *testing.T) {
 }
 
 func TestCollectorReload(t *testing.T) {
+	beside(t)
 	c := newCollector(t, "--standalone", "--web.enable-lifecycle", "--web.enable-admin-api")
 	file := c.configFile("")
 	c.args = append(c.args, "--config.file="+file)
@@ -524,6 +513,7 @@ func TestCollectorReload(t *testing.T) {
 }
 
 func TestCollectorLifecycleIsOff(t *testing.T) {
+	beside(t)
 	c := newCollector(t)
 	c.start()
 	for _, path := range []string{"/-/reload", "/-/quit"} {
@@ -540,6 +530,7 @@ func TestCollectorLifecycleIsOff(t *testing.T) {
 
 // The host panels that operators have, asked of the store and of /proc.
 func TestCollectorHostPanels(t *testing.T) {
+	beside(t)
 	c := newCollector(t, "--standalone")
 	c.args = append(c.args, "--config.file="+c.configFile(""))
 	before := readHost(t)

@@ -14,6 +14,7 @@ import (
 // The commands that promtool has too, on a collector that runs and on its folder; and
 // promtool's own on the same, where there is one.
 func TestCollectorTools(t *testing.T) {
+	beside(t)
 	c := newCollector(t, "--standalone", "--web.enable-admin-api")
 	c.start()
 	c.number("node_load1")
@@ -27,10 +28,7 @@ func TestCollectorTools(t *testing.T) {
 		t.Fatalf("%v %v", blocks, err)
 	}
 	snapshot, block := filepath.Dir(blocks[0]), filepath.Base(blocks[0])
-	path, err := buildCollector()
-	if err != nil {
-		t.Fatal(err)
-	}
+	path := programPath(t, "collector")
 	good, bad := filepath.Join(t.TempDir(), "good.yml"), filepath.Join(t.TempDir(), "bad.yml")
 	for file, text := range map[string]string{good: "groups: [{name: g, rules: [{record: a, expr: sum(b)}]}]\n", bad: "groups:\n- name: g\n  rules:\n  - record: a\n    expr: sum(\n"} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -180,6 +180,7 @@ func (a *nodeAgent) metric(series string) string {
 // TestConsul: node-agent registers, Consul checks it, the collector finds it there,
 // Consul forgets and is told again, and at the end nothing is left.
 func TestConsul(t *testing.T) {
+	beside(t)
 	c := startConsul(t)
 	c.allow()
 	token := filepath.Join(t.TempDir(), "token")
@@ -253,6 +254,7 @@ scrape_configs:
 // TestConsulAbsent: node-agent starts, serves and ends without the Consul that it
 // is to register with, and says so.
 func TestConsulAbsent(t *testing.T) {
+	beside(t)
 	nobody := freeAddress(t)
 	a := startNodeAgent(t, "--consul.register="+nobody, "--external-label=cluster=c")
 	eventually(t, "an error counted", func() error {

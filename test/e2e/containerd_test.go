@@ -96,6 +96,7 @@ func seriesByID(text string) map[string]map[string][]string {
 // they have their names, images and labels, and the families of the kubelet, after the
 // proxy was there before them; and what a container runs on hides none of the others.
 func TestEmbeddedCadvisor(t *testing.T) {
+	beside(t)
 	c := startContainerd(t, "", "")
 	cmd, url, stop := startProxy(t, "--cadvisor", "--cadvisor.interval=1s", "--cadvisor.containerd="+c.socket, "--cadvisor.docker=", "--cadvisor.crio=",
 		"--profile=none", "--node=n1")

@@ -108,13 +108,15 @@ func (n *criNode) removePods() {
 // Pods of a real containerd, known by its CRI and asked for their metrics at their own
 // addresses; over its restart, and to their end.
 func TestCRIPods(t *testing.T) {
+	beside(t)
 	n := startCRI(t)
-	t.Setenv("HOST_IP", "192.0.2.9")
 	web, main := n.runPod("web", runtime.NamespaceMode_POD, map[string]string{"prometheus.io/scrape": "true"}, "serve")
 	n.runPod("agent", runtime.NamespaceMode_NODE, nil)
 	flags := []string{"--kubelet.metrics=none", "--pods.from=cri", "--pods.cri-socket=" + n.socket, "--pods.interval=200ms", "--pods.scrape", "--pod-labels=app", "--node=n1", "--cluster=prod"}
-	cmd, url, _ := startProxy(t, flags...)
-	if out, err := exec.Command(cmd.Path, append([]string{"check"}, flags...)...).CombinedOutput(); err != nil || !strings.Contains(string(out), "2 on this node\nteam/web:8080  ok  2 of 2 series are passed on") {
+	cmd, url, _ := startProxyIn(t, []string{"HOST_IP=192.0.2.9"}, flags...)
+	check := exec.Command(cmd.Path, append([]string{"check"}, flags...)...)
+	check.Env = cmd.Env
+	if out, err := check.CombinedOutput(); err != nil || !strings.Contains(string(out), "2 on this node\nteam/web:8080  ok  2 of 2 series are passed on") {
 		t.Errorf("check: %v\n%s", err, out)
 	}
 	answer, err := n.client.PodSandboxStatus(t.Context(), &runtime.PodSandboxStatusRequest{PodSandboxId: web})

@@ -29,6 +29,7 @@ import (
 // With the rights that deploy/ grants, and no others, state-agent shows all that the
 // manifest asks it for; nobody can read secrets.
 func TestDeployedRights(t *testing.T) {
+	beside(t)
 	c := kubernetes.Get(t)
 	text, err := os.ReadFile("../../deploy/watchpost.yaml")
 	if err != nil {
@@ -75,12 +76,13 @@ func TestDeployedRights(t *testing.T) {
 	}
 
 	container := deployment.Spec.Template.Spec.Containers[0]
+	var variables []string
 	for _, e := range container.Env {
 		if e.ValueFrom == nil {
-			t.Setenv(e.Name, e.Value)
+			variables = append(variables, e.Name+"="+e.Value)
 		}
 	}
-	a := startStateAgent(t, append(slices.Clone(container.Args), "--kubeconfig="+stateAgent)...).ready()
+	a := startStateAgentIn(t, variables, append(slices.Clone(container.Args), "--kubeconfig="+stateAgent)...).ready()
 	page := get(t, http.DefaultClient, a.metrics+"/metrics").body
 	if !strings.Contains(page, `kube_namespace_created{namespace="watchpost-node"}`) {
 		t.Error("the namespace watchpost-node is not shown")
@@ -157,13 +159,10 @@ var (
 // What manifests, components and chart set are flags that the programs have, by name or by
 // variable; and each flag of the base is taken by its own program.
 func TestDeployedFlags(t *testing.T) {
+	beside(t)
 	help, all := make(map[string]string), ""
-	for name, build := range map[string]func() (string, error){"node-agent": buildNodeAgent, "state-agent": buildStateAgent, "cadvisor-proxy": buildCadvisorProxy, "collector": buildCollector} {
-		path, err := build()
-		if err != nil {
-			t.Fatal(err)
-		}
-		out, err := exec.Command(path, "--help").Output()
+	for _, name := range []string{"node-agent", "state-agent", "cadvisor-proxy", "collector"} {
+		out, err := exec.Command(programPath(t, name), "--help").Output()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -151,6 +151,7 @@ func (b *browser) looked(view string) {
 const rows = `document.querySelectorAll(".list tbody tr").length`
 
 func TestPageOfAFleet(t *testing.T) {
+	beside(t)
 	size := fleetSize()
 	c, began := startFleet(t, size)
 	b := startBrowser(t, "http://"+c.web)
@@ -456,6 +457,7 @@ func TestPageOfAFleet(t *testing.T) {
 // With a web configuration that asks for a password, nothing is served without it: no view, no script, no list, no answer
 // of a target, no word of health, whatever is switched on and however it is asked.
 func TestPageAuth(t *testing.T) {
+	beside(t)
 	hash, err := bcrypt.GenerateFromPassword([]byte("lamp"), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,9 +20,17 @@ import (
 // and starts each with the defaults of its image as far as it goes: nobody, without
 // capabilities, with a root file system that cannot be written.
 func TestImages(t *testing.T) {
+	beside(t)
 	c := startContainerd(t, "", "")
-	output, said := suiteImages(t)
-	if again := makeImages(t, t.TempDir(), "--programs=node-agent"); !strings.Contains(said, lineOf(t, again, "node-agent")) {
+	said, err := suiteImages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := makeImages(t.TempDir(), "--programs=node-agent")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(said, lineOf(t, again, "node-agent")) {
 		t.Errorf("made twice:\n%s\n%s", said, again)
 	}
 	data := filepath.Join(c.dir, "data")
@@ -45,7 +54,7 @@ func TestImages(t *testing.T) {
 	} {
 		t.Run(p.name, func(t *testing.T) {
 			reference := "docker.io/watchpost/" + p.name + ":e2e"
-			c.ctr("--namespace", "default", "images", "import", filepath.Join(output, p.name+"-"+runtime.GOARCH+".tar"))
+			c.ctr("--namespace", "default", "images", "import", filepath.Join(imagesDir(), p.name+"-"+runtime.GOARCH+".tar"))
 			digest := regexp.MustCompile(`sha256:[0-9a-f]{64}`).FindString(lineOf(t, said, p.name))
 			if list := c.ctr("--namespace", "default", "images", "list", "name=="+reference); digest == "" || !strings.Contains(list, digest) {
 				t.Errorf("containerd has not the digest that was told, %q:\n%s", digest, list)
@@ -83,43 +92,32 @@ func TestImages(t *testing.T) {
 	}
 }
 
-// makeImages runs the program of `make image`.
-func makeImages(t *testing.T, output string, more ...string) string {
-	t.Helper()
+// makeImages runs the program of `make image`, and returns what it tells.
+func makeImages(output string, more ...string) (said string, err error) {
 	args := []string{"run", "-C", "../../deploy/image", ".", "--arch", runtime.GOARCH, "--output", output, "--version=e2e", "--revision=none", "--created=2026-01-01T00:00:00Z"}
 	if _, err := os.Stat("../../internal/webui/dist/index.html"); err != nil {
 		args = append(args, "--without-page") // npm is not installed: `make build` has said so
 	}
 	cmd := exec.Command("go", append(args, more...)...)
-	cmd.Stderr = new(lockedBuffer)
+	var wrong bytes.Buffer
+	cmd.Stderr = &wrong
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%v: %s", err, cmd.Stderr)
+		return "", fmt.Errorf("%q: %w: %s", cmd.Args, err, wrong.String())
 	}
-	return string(out)
+	return string(out), nil
 }
 
-// images are those of all programs, made once for all tests; TestMain removes them.
-var images struct {
-	once      sync.Once
-	dir, said string
-}
+// imagesDir is where the images of all programs are, of this process: testkit.World starts others. TestMain removes it.
+func imagesDir() string { return filepath.Join(os.TempDir(), fmt.Sprint("images-", os.Getpid())) }
 
-// suiteImages is the folder with the images, and what was told of them.
-func suiteImages(t *testing.T) (dir, said string) {
-	t.Helper()
-	images.once.Do(func() {
-		var err error
-		if images.dir, err = os.MkdirTemp("", "watchpost-images-"); err != nil {
-			t.Fatal(err)
-		}
-		images.said = makeImages(t, images.dir)
-	})
-	if images.said == "" {
-		t.Fatal("no images: an earlier test says why")
+// suiteImages makes the images of all programs, once for all tests, and returns what was told of them.
+var suiteImages = sync.OnceValues(func() (said string, err error) {
+	if err := os.Mkdir(imagesDir(), 0o700); err != nil {
+		return "", err
 	}
-	return images.dir, images.said
-}
+	return makeImages(imagesDir())
+})
 
 // lineOf is what was told of an image.
 func lineOf(t *testing.T, said, program string) string {

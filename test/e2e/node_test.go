@@ -43,29 +43,6 @@ const (
 	acceptOpenMetrics = "application/openmetrics-text;version=1.0.0"
 )
 
-// buildNodeAgent builds bin/node-agent, once for all tests.
-var buildNodeAgent = sync.OnceValues(func() (string, error) {
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		return "", err
-	}
-	build := exec.Command("go", "build", "-trimpath", "-o", "bin/node-agent", "./cmd/node-agent")
-	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%v: %w\n%s", build.Args, err, out)
-	}
-	return filepath.Join(root, "bin", "node-agent"), nil
-})
-
-func nodeAgentBinary(t *testing.T) string {
-	t.Helper()
-	path, err := buildNodeAgent()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // nodeAgent is a running one.
 type nodeAgent struct {
 	t    *testing.T
@@ -104,7 +81,7 @@ func startNodeAgent(t *testing.T, args ...string) *nodeAgent {
 	if !slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--web.listen-address") }) {
 		args = append(args, "--web.listen-address=127.0.0.1:0")
 	}
-	cmd := exec.Command(nodeAgentBinary(t), args...)
+	cmd := exec.Command(programPath(t, "node-agent"), args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return startAgent(t, cmd)
 }
@@ -256,6 +233,7 @@ func (p parsed) succeeded() map[string]float64 {
 }
 
 func TestNodeAgentFormats(t *testing.T) {
+	beside(t)
 	a := startNodeAgent(t)
 	text := a.scrape("", "Accept", acceptText)
 	om := a.scrape("", "Accept", acceptOpenMetrics)
@@ -291,6 +269,7 @@ var fixedNames = map[string]*regexp.Regexp{
 }
 
 func TestNodeAgentLint(t *testing.T) {
+	beside(t)
 	a := startNodeAgent(t)
 	problems, err := promlint.New(strings.NewReader(a.scrape("", "Accept", acceptText).body)).Lint()
 	if err != nil {
@@ -304,6 +283,7 @@ func TestNodeAgentLint(t *testing.T) {
 }
 
 func TestNodeAgentFilters(t *testing.T) {
+	beside(t)
 	a := startNodeAgent(t)
 	collectorsOf := func(query string) []string {
 		t.Helper()
@@ -343,6 +323,7 @@ func TestNodeAgentFilters(t *testing.T) {
 }
 
 func TestNodeAgentEncodings(t *testing.T) {
+	beside(t)
 	a := startNodeAgent(t)
 	for _, c := range []struct {
 		ask, encoding string
@@ -376,6 +357,7 @@ func TestNodeAgentEncodings(t *testing.T) {
 }
 
 func TestNodeAgentOptions(t *testing.T) {
+	beside(t)
 	a := startNodeAgent(t, "--collector.disable-defaults", "--collector.loadavg", "--collector.time",
 		"--external-label=cluster=c1", "--external-label=node=n1", "--web.telemetry-path=/node", "--web.disable-exporter-metrics")
 	if !strings.HasSuffix(a.url, "/node") {
@@ -402,6 +384,7 @@ func TestNodeAgentOptions(t *testing.T) {
 }
 
 func TestNodeAgentUnixSocket(t *testing.T) {
+	beside(t)
 	socket := filepath.Join(t.TempDir(), "node.sock")
 	a := startNodeAgent(t, "--web.listen-address=unix:"+socket, "--web.listen-address=127.0.0.1:0")
 	c := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -421,6 +404,7 @@ func TestNodeAgentUnixSocket(t *testing.T) {
 
 // A mistake is told in one line and nothing is started: exit code 2.
 func TestNodeAgentMistakes(t *testing.T) {
+	beside(t)
 	bad := filepath.Join(t.TempDir(), "web.yml")
 	if err := os.WriteFile(bad, []byte("tls_server_config: [\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -468,7 +452,7 @@ func TestNodeAgentMistakes(t *testing.T) {
 			if !strings.Contains(strings.Join(args, " "), "--web.listen-address") {
 				args = append([]string{"--web.listen-address=127.0.0.1:0"}, args...)
 			}
-			cmd := exec.CommandContext(t.Context(), nodeAgentBinary(t), args...)
+			cmd := exec.CommandContext(t.Context(), programPath(t, "node-agent"), args...)
 			var stdout, stderr bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &stdout, &stderr
 			timeout := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
@@ -486,6 +470,7 @@ func TestNodeAgentMistakes(t *testing.T) {
 
 // The file, the environment and the command line: the later one counts.
 func TestNodeAgentConfigFile(t *testing.T) {
+	beside(t)
 	file := filepath.Join(t.TempDir(), "node-agent.yml")
 	if err := os.WriteFile(file, []byte(`
 web: {listen-address: ["127.0.0.1:0"], telemetry-path: /file}
@@ -494,13 +479,13 @@ external-label: {cluster: c, zone: z}
 `), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.CommandContext(t.Context(), nodeAgentBinary(t), "check", "config", file).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), programPath(t, "node-agent"), "check", "config", file).CombinedOutput()
 	if want := file + ": 6 settings, no mistakes\n"; err != nil || string(out) != want {
 		t.Errorf("%v: %q, want %q", err, out, want)
 	}
-	t.Setenv("NODE_AGENT_CONFIG_FILE", file)
-	t.Setenv("NODE_AGENT_WEB_TELEMETRY_PATH", "/environment")
-	a := startNodeAgent(t, "--no-collector.uname")
+	cmd := exec.Command(programPath(t, "node-agent"), "--no-collector.uname")
+	cmd.Env = append(os.Environ(), "NODE_AGENT_CONFIG_FILE="+file, "NODE_AGENT_WEB_TELEMETRY_PATH=/environment")
+	a := startAgent(t, cmd)
 	if !strings.HasSuffix(a.url, "/environment") {
 		t.Errorf("serves %s", a.url)
 	}
@@ -514,12 +499,13 @@ external-label: {cluster: c, zone: z}
 }
 
 func TestNodeAgentCheck(t *testing.T) {
+	beside(t)
 	var enable []string
 	for _, c := range sixteen {
 		enable = append(enable, "--collector."+c)
 	}
 	args := append([]string{"check", "--collector.disable-defaults"}, enable...)
-	out, err := exec.CommandContext(t.Context(), nodeAgentBinary(t), args...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), programPath(t, "node-agent"), args...).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -532,7 +518,7 @@ func TestNodeAgentCheck(t *testing.T) {
 	// On a host that has nothing, it says so, in words.
 	empty := t.TempDir()
 	args = append(args, "--path.procfs="+empty, "--path.sysfs="+empty, "--path.rootfs="+empty)
-	out, _ = exec.CommandContext(t.Context(), nodeAgentBinary(t), args...).CombinedOutput()
+	out, _ = exec.CommandContext(t.Context(), programPath(t, "node-agent"), args...).CombinedOutput()
 	if !regexp.MustCompile(`(?m)^meminfo +(none|FAILED) .*meminfo`).Match(out) {
 		t.Errorf("on an empty host:\n%s", out)
 	}
@@ -540,6 +526,7 @@ func TestNodeAgentCheck(t *testing.T) {
 
 // A client that sends one byte a second is cut off, and costs nobody else anything.
 func TestNodeAgentSlowClient(t *testing.T) {
+	beside(t)
 	a := startNodeAgent(t)
 	u, err := url.Parse(a.url)
 	if err != nil {
@@ -567,11 +554,11 @@ func TestNodeAgentSlowClient(t *testing.T) {
 	}
 }
 
-// 200 scrapers at once for 20 s: no error, memory bounded, collections shared.
+// 200 scrapers at once for 5 s, or WATCHPOST_SCRAPE=1m: no error, memory bounded, collections shared.
 func TestNodeAgentManyScrapers(t *testing.T) {
+	beside(t)
 	const (
 		scrapers = 200
-		duration = 20 * time.Second
 		memory   = 64e6 // bytes; at rest it is near 20e6, each connection holds some 10e3
 	)
 	a := startNodeAgent(t)
@@ -579,7 +566,7 @@ func TestNodeAgentManyScrapers(t *testing.T) {
 	defer c.CloseIdleConnections()
 	var answers, failures atomic.Int64
 	var failure atomic.Value
-	until := time.Now().Add(duration)
+	until := time.Now().Add(duration(t, "WATCHPOST_SCRAPE", 5*time.Second))
 	var all sync.WaitGroup
 	for range scrapers {
 		all.Go(func() {
@@ -653,6 +640,7 @@ func (a *nodeAgent) peakMemory() int64 {
 
 // It ends well when told to, also with connections open, and tells readiness meanwhile.
 func TestNodeAgentStops(t *testing.T) {
+	beside(t)
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
 			a := startNodeAgent(t)
@@ -675,6 +663,7 @@ func TestNodeAgentStops(t *testing.T) {
 
 // The log is machine-readable where that is asked for, also in the file.
 func TestNodeAgentLog(t *testing.T) {
+	beside(t)
 	dir := t.TempDir()
 	a := startNodeAgent(t, "--log.format=json", "--log.path="+dir)
 	if err := a.stop(syscall.SIGTERM); err != nil {

@@ -118,8 +118,13 @@ func startBrowser(t *testing.T, base string) *browser {
 	if err != nil {
 		t.Skip("chromium is not installed; on Debian: apt-get install chromium")
 	}
+	tmp, err := os.MkdirTemp("", "chromium-") // it leaves things there; t.TempDir's names are too long for its socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(tmp) })
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()),
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir()), chromedp.Env("TMPDIR="+tmp),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 	)
 	alloc, stopAlloc := chromedp.NewExecAllocator(t.Context(), options...)
@@ -331,6 +336,7 @@ func drawn(figure string) string {
 const settled = `document.querySelectorAll(".panel[aria-busy=true], .loading").length === 0`
 
 func TestPage(t *testing.T) {
+	beside(t)
 	c := startPageCollector(t)
 	b := startBrowser(t, "http://"+c.web)
 	for _, expr := range []string{
@@ -542,6 +548,7 @@ func (b *browser) in(t *testing.T) *browser {
 }
 
 func TestPageOutlivesTheCollector(t *testing.T) {
+	beside(t)
 	c := startPageCollector(t)
 	b := startBrowser(t, "http://"+c.web)
 	scraped(c, `count_over_time(node_load1[1m]) > 8`)

@@ -132,6 +132,7 @@ func (c *churn) serve(w http.ResponseWriter, r *http.Request) {
 // scraped: what a series says of its pod is right, also of one that is deleted and of
 // an address that is given again, and memory is bounded.
 func TestCadvisorProxyChurn(t *testing.T) {
+	beside(t)
 	c := new(churn)
 	for range churnAlive {
 		c.step()

@@ -50,6 +50,7 @@ func up(t *testing.T, got answer, source string) float64 {
 }
 
 func TestCadvisorProxyFaults(t *testing.T) {
+	beside(t)
 	good := testkubelet.NewNode(20).Text()
 	k := testkubelet.Start(t)
 	healthy := func() {
@@ -163,6 +164,7 @@ func large(w io.Writer) {
 // 500 MB, as text and in gzip, from a source that is passed on and from one that is
 // held: refused where the bound is, or passed on where it is higher, in little memory.
 func TestCadvisorProxyLargeBody(t *testing.T) {
+	beside(t)
 	plain := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
 		large(w)
@@ -253,6 +255,7 @@ var proxyPages = []string{"/", "/metrics", "/metrics/cadvisor", "/metrics/self",
 
 // Who does not say a password, or show a certificate, is refused on every page.
 func TestCadvisorProxyRefuses(t *testing.T) {
+	beside(t)
 	node := testkubelet.NewNode(2)
 	k := testkubelet.Start(t)
 	k.Text("/metrics/cadvisor", node.Text())
@@ -346,6 +349,7 @@ func TestCadvisorProxyRefuses(t *testing.T) {
 // The kubelet's token is sent to the kubelet alone: not where it redirects to, not to
 // the API server, which has its own, and not to other exporters.
 func TestCadvisorProxyToken(t *testing.T) {
+	beside(t)
 	k, api := testkubelet.Start(t), testkubelet.Start(t)
 	api.SetToken(t, "of-the-api-server")
 	api.Text("/api/v1/pods", testkubelet.NewNode(1).PodList())
@@ -414,6 +418,7 @@ func TestCadvisorProxyToken(t *testing.T) {
 
 // A client's certificate instead of a token.
 func TestCadvisorProxyClientCertificate(t *testing.T) {
+	beside(t)
 	cert, key, err := testkubelet.Certificate("watchpost", time.Now().Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,32 +24,21 @@ import (
 	"watchpost/internal/testkubelet"
 )
 
-// buildCadvisorProxy builds bin/cadvisor-proxy, once for all tests.
-var buildCadvisorProxy = sync.OnceValues(func() (string, error) {
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		return "", err
-	}
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", "bin/cadvisor-proxy", "./cmd/cadvisor-proxy")
-	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%v: %w\n%s", build.Args, err, out)
-	}
-	return filepath.Join(root, "bin", "cadvisor-proxy"), nil
-})
-
 var proxyServes = regexp.MustCompile(`"Serving metrics".*?url=(\S+)/metrics`)
 
 // startProxy starts it on a free port; stop ends it as Kubernetes does.
 func startProxy(t *testing.T, args ...string) (cmd *exec.Cmd, url string, stop func() error) {
 	t.Helper()
-	path, err := buildCadvisorProxy()
-	if err != nil {
-		t.Fatal(err)
-	}
+	return startProxyIn(t, nil, args...)
+}
+
+// startProxyIn is startProxy with variables beside those of the test.
+func startProxyIn(t *testing.T, variables []string, args ...string) (cmd *exec.Cmd, url string, stop func() error) {
+	t.Helper()
+	path := programPath(t, "cadvisor-proxy")
 	said := new(lockedBuffer)
 	cmd = exec.Command(path, append([]string{"--web.listen-address=127.0.0.1:0"}, args...)...)
-	cmd.Stdout, cmd.Stderr = said, said
+	cmd.Stdout, cmd.Stderr, cmd.Env = said, said, append(os.Environ(), variables...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -79,6 +67,7 @@ func startProxy(t *testing.T, args ...string) (cmd *exec.Cmd, url string, stop f
 // The real program at a kubelet of 110 pods: what it passes on, what it costs, and
 // how it ends.
 func TestCadvisorProxy(t *testing.T) {
+	beside(t)
 	node := testkubelet.NewNode(110)
 	k := testkubelet.Start(t)
 	k.Text("/metrics/cadvisor", node.Text())
@@ -175,10 +164,8 @@ func memoryKB(t *testing.T, pid int, field string) int {
 
 // Wrong flags and rules end it with 2 and one line; check tells what fails.
 func TestCadvisorProxyMistakes(t *testing.T) {
-	path, err := buildCadvisorProxy()
-	if err != nil {
-		t.Fatal(err)
-	}
+	beside(t)
+	path := programPath(t, "cadvisor-proxy")
 	k := testkubelet.Start(t)
 	k.Text("/metrics/cadvisor", "# TYPE x gauge\nx{a=\"1\"} 1\nx{a=\"2\"} 1\n")
 	at := []string{"--kubelet.url=" + k.URL, "--kubelet.ca-file=" + k.CAFile, "--kubelet.token-file=" + k.TokenFile}
@@ -213,6 +200,7 @@ func TestCadvisorProxyMistakes(t *testing.T) {
 // WATCHPOST_PROMTOOL=110 (it compares each series with each), and finds nothing in it
 // that it does not find in what the kubelet says.
 func TestCadvisorProxyPromtool(t *testing.T) {
+	beside(t)
 	pods := 10
 	if text := os.Getenv("WATCHPOST_PROMTOOL"); text != "" {
 		var err error

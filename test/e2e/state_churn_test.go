@@ -286,6 +286,7 @@ func (u *upheaval) run(ctx context.Context, writers int) {
 // time, as it was. Afterwards a state-agent that has just been started says the same,
 // and so does the kube-state-metrics that WATCHPOST_KSM names.
 func TestStateAgentChurn(t *testing.T) {
+	beside(t)
 	c := testkube.Start(t, testkube.Options{})
 	folder := os.DirFS(railway)
 	c.Load(t, folder)

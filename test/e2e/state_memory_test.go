@@ -154,6 +154,7 @@ func resident(t *testing.T, pid int) float64 {
 // 60,000 times, or as often as WATCHPOST_UPDATES says, and scraped ten times in each
 // tenth. In the end each is shown as it is.
 func TestStateAgentMemoryIsFlat(t *testing.T) {
+	beside(t)
 	updates := 60_000
 	if text := os.Getenv("WATCHPOST_UPDATES"); text != "" {
 		n, err := strconv.Atoi(text)

@@ -115,7 +115,7 @@ func inShop(name string) string {
 }
 
 func TestStateAgentOutlivesTheAPIServer(t *testing.T) {
-	t.Parallel()
+	beside(t)
 	c := testkube.Start(t, testkube.Options{})
 	namespace(t, c, "shop", nil)
 	configMap(t, c, "shop", "one")
@@ -140,7 +140,7 @@ func TestStateAgentOutlivesTheAPIServer(t *testing.T) {
 // The watch is cut off while history is written and forgotten: what was deleted
 // meanwhile goes, what was made comes, and what stayed was there all the time.
 func TestStateAgentLostHistory(t *testing.T) {
-	t.Parallel()
+	beside(t)
 	c := testkube.Start(t, testkube.Options{Args: []string{"--watch-cache=false"}})
 	namespace(t, c, "shop", nil)
 	configMap(t, c, "shop", "stays")
@@ -180,7 +180,7 @@ func TestStateAgentLostHistory(t *testing.T) {
 // The line is silent for 5 s, or WATCHPOST_CUT=1m: connections are open and nothing
 // comes. After a minute that is noticed.
 func TestStateAgentCutOff(t *testing.T) {
-	t.Parallel()
+	beside(t)
 	c := testkube.Start(t, testkube.Options{})
 	namespace(t, c, "shop", nil)
 	configMap(t, c, "shop", "stays")
@@ -223,7 +223,7 @@ func TestStateAgentCutOff(t *testing.T) {
 // The right to read one resource is taken away: its last known state stays, the rest
 // goes on, and readiness tells of it alone.
 func TestStateAgentLosesARight(t *testing.T) {
-	t.Parallel()
+	beside(t)
 	c := testkube.Start(t, testkube.Options{})
 	namespace(t, c, "shop", nil)
 	configMap(t, c, "shop", "one")
@@ -281,6 +281,7 @@ func TestStateAgentLosesARight(t *testing.T) {
 // Settings that ask for what cannot be listed wait, which is told, and what was shown
 // stays; they count as soon as they can.
 func TestStateAgentSettingsThatWait(t *testing.T) {
+	beside(t)
 	c := kubernetes.Get(t)
 	namespace(t, c, "waits", nil)
 	configMap(t, c, "waits", "one")
@@ -331,6 +332,7 @@ func TestStateAgentSettingsThatWait(t *testing.T) {
 
 // Where nothing may be read, nothing is shown, and each resource is named.
 func TestStateAgentEverythingForbidden(t *testing.T) {
+	beside(t)
 	c := kubernetes.Get(t)
 	kubeconfig, err := c.User("stranger")
 	if err != nil {

@@ -98,6 +98,7 @@ func (a *stateAgent) says(want parsed) {
 // The objects of ../shared/samples/state in a real API server, with default flags and
 // with everything on.
 func TestStateAgentSaysTheSamples(t *testing.T) {
+	beside(t)
 	if _, err := os.Stat(bookshop); err != nil {
 		t.Skipf("%s is not there", bookshop)
 	}
@@ -112,6 +113,7 @@ var offByThemselves = []string{"kube_clusterrole_", "kube_clusterrolebinding_", 
 
 // The repository's own objects, likewise.
 func TestStateAgentSaysTheRailway(t *testing.T) {
+	beside(t)
 	c := testkube.Start(t, testkube.Options{})
 	c.Load(t, os.DirFS(railway))
 	want := expectation(t, "../../kube/testdata/expected.txt")
@@ -149,6 +151,7 @@ func TestStateAgentSaysTheRailway(t *testing.T) {
 // An answer in gzip is one valid member and nothing after it, for Go, for zlib and
 // for curl.
 func TestStateAgentGzip(t *testing.T) {
+	beside(t)
 	c := kubernetes.Get(t)
 	namespace(t, c, "zipped", nil)
 	configMap(t, c, "zipped", "one")
@@ -264,6 +267,7 @@ status: {phase: Running, containerStatuses: [{name: a, image: a, imageID: "", re
 // The questions that are asked of a cluster most often find the objects that they are
 // about, and no others, through the collector.
 func TestStateAgentTypicalQuestions(t *testing.T) {
+	beside(t)
 	c := kubernetes.Get(t)
 	c.Load(t, fstest.MapFS{"trouble.yaml": {Data: []byte(trouble)}})
 	a := startStateAgent(t, "--kubeconfig="+c.Kubeconfig()).ready()
@@ -317,6 +321,7 @@ spec:
 
 // Custom resources by a file, which is changed.
 func TestStateAgentCustomResources(t *testing.T) {
+	beside(t)
 	c := kubernetes.Get(t)
 	namespace(t, c, "custom", nil)
 	c.Load(t, fstest.MapFS{"widgets.yaml": {Data: []byte(widgets)}})
@@ -367,6 +372,7 @@ spec:
 
 // TLS counts for both servers.
 func TestStateAgentTLS(t *testing.T) {
+	beside(t)
 	c := kubernetes.Get(t)
 	s := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate and a client that trusts it
 	defer s.Close()

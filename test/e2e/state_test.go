@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -28,30 +27,6 @@ import (
 
 	"watchpost/internal/testkube"
 )
-
-// kubernetes is the control plane that the tests here share, each in namespaces of
-// its own.
-var kubernetes = testkube.Shared{}
-
-func TestMain(m *testing.M) {
-	code := kubernetes.Main(m)
-	os.RemoveAll(images.dir) // what is left of it is not worth a failure
-	os.Exit(code)
-}
-
-// buildStateAgent builds bin/state-agent, once for all tests.
-var buildStateAgent = sync.OnceValues(func() (string, error) {
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		return "", err
-	}
-	build := exec.Command("go", "build", "-trimpath", "-o", "bin/state-agent", "./cmd/state-agent")
-	build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%v: %w\n%s", build.Args, err, out)
-	}
-	return filepath.Join(root, "bin", "state-agent"), nil
-})
 
 // stateAgent is a running one.
 type stateAgent struct {
@@ -70,13 +45,16 @@ var (
 // startStateAgent starts it on free ports, and ends it with the test.
 func startStateAgent(t *testing.T, args ...string) *stateAgent {
 	t.Helper()
-	path, err := buildStateAgent()
-	if err != nil {
-		t.Fatal(err)
-	}
+	return startStateAgentIn(t, nil, args...)
+}
+
+// startStateAgentIn is startStateAgent with variables beside those of the test.
+func startStateAgentIn(t *testing.T, variables []string, args ...string) *stateAgent {
+	t.Helper()
+	path := programPath(t, "state-agent")
 	args = append([]string{"--host=127.0.0.1", "--port=0", "--telemetry-host=127.0.0.1", "--telemetry-port=0"}, args...)
 	a := &stateAgent{t: t, cmd: exec.Command(path, args...), said: new(lockedBuffer), done: make(chan error, 1)}
-	a.cmd.Stdout, a.cmd.Stderr = a.said, a.said
+	a.cmd.Stdout, a.cmd.Stderr, a.cmd.Env = a.said, a.said, append(os.Environ(), variables...)
 	a.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := a.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -166,6 +144,7 @@ func configMap(t *testing.T, c *testkube.Cluster, namespace, name string) {
 }
 
 func TestStateAgentServes(t *testing.T) {
+	beside(t)
 	c := kubernetes.Get(t)
 	namespace(t, c, "serves", nil)
 	configMap(t, c, "serves", "one")
@@ -211,6 +190,7 @@ func TestStateAgentServes(t *testing.T) {
 // Without permission to list anything it is not ready and says of each resource why;
 // what is granted later is shown without a restart.
 func TestStateAgentForbidden(t *testing.T) {
+	beside(t)
 	c := kubernetes.Get(t)
 	kubeconfig, err := c.User("nobody")
 	if err != nil {
@@ -253,6 +233,7 @@ func TestStateAgentForbidden(t *testing.T) {
 // A changed file of options takes effect without a scrape that shows less than both
 // the old and the new settings; a broken one changes nothing and is told.
 func TestStateAgentReload(t *testing.T) {
+	beside(t)
 	c := kubernetes.Get(t)
 	namespace(t, c, "reload", nil)
 	configMap(t, c, "reload", "one")
@@ -317,6 +298,7 @@ func TestStateAgentReload(t *testing.T) {
 // The shard follows from the pod's name and the replicas of its stateful set; a
 // change of those makes each object still one shard's.
 func TestStateAgentAutomaticShards(t *testing.T) {
+	beside(t)
 	c := kubernetes.Get(t)
 	namespace(t, c, "shards", nil)
 	for i := range 20 {
@@ -372,6 +354,7 @@ func TestStateAgentAutomaticShards(t *testing.T) {
 
 // Labels of namespaces choose what is shown, and follow them.
 func TestStateAgentNamespaceSelector(t *testing.T) {
+	beside(t)
 	c := kubernetes.Get(t)
 	namespace(t, c, "chosen", map[string]string{"team": "a"})
 	namespace(t, c, "other", map[string]string{"team": "b"})
@@ -390,6 +373,7 @@ func TestStateAgentNamespaceSelector(t *testing.T) {
 
 // Only those see metrics whom the API server lets.
 func TestStateAgentAuth(t *testing.T) {
+	beside(t)
 	c := kubernetes.Get(t)
 	namespace(t, c, "auth", nil)
 	token := func(name string) string {
@@ -433,6 +417,7 @@ func TestStateAgentAuth(t *testing.T) {
 }
 
 func TestStateAgentLookup(t *testing.T) {
+	beside(t)
 	c := kubernetes.Get(t)
 	namespace(t, c, "lookup", nil)
 	if _, err := c.Client().CoreV1().ServiceAccounts("lookup").Create(t.Context(), &core.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{}); err != nil {
@@ -482,10 +467,8 @@ func TestStateAgentLookup(t *testing.T) {
 
 // Mistakes end the program with code 2 and one line, before anything is served.
 func TestStateAgentMistakes(t *testing.T) {
-	path, err := buildStateAgent()
-	if err != nil {
-		t.Fatal(err)
-	}
+	beside(t)
+	path := programPath(t, "state-agent")
 	silent := httptest.NewServer(http.NotFoundHandler())
 	defer silent.Close()
 	broken := filepath.Join(t.TempDir(), "broken.yaml")

@@ -114,7 +114,10 @@ func (a *nodeAgent) counts(p parsed) (goroutines, threads int) {
 // Two FUSE mounts, one of them in two places, do not answer for 100 scrapes: each
 // scrape is there in time with all else, nothing piles up, and the series are back
 // as soon as the mounts answer again. Every collector is on.
-func TestNodeAgentStuckMounts(t *testing.T) { testkit.World(t, testNodeAgentStuckMounts) }
+func TestNodeAgentStuckMounts(t *testing.T) {
+	beside(t)
+	testkit.World(t, testNodeAgentStuckMounts)
+}
 
 func testNodeAgentStuckMounts(t *testing.T) {
 	const (
@@ -206,7 +209,10 @@ var warning = regexp.MustCompile(`(?m)^.*level=(WARN|ERROR).*$`)
 // Pairs of veth interfaces and loop devices come and go during 60 scrapes with
 // every collector on: no family is ever missing, no collector fails, and the log
 // tells of nothing but, at most, a device that vanished.
-func TestNodeAgentChurn(t *testing.T) { testkit.World(t, testNodeAgentChurn) }
+func TestNodeAgentChurn(t *testing.T) {
+	beside(t)
+	testkit.World(t, testNodeAgentChurn)
+}
 
 func testNodeAgentChurn(t *testing.T) {
 	const scrapes = 60

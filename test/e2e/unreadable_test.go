@@ -35,6 +35,7 @@ var unreadable = []struct{ file, collector, cost string }{
 // As a user who may not read some files, the program says which ones and what to
 // do about it, and serves all the rest.
 func TestNodeAgentUnreadable(t *testing.T) {
+	beside(t)
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to be another user")
 	}
@@ -122,11 +123,14 @@ func open(t *testing.T, dir string) {
 // program is a copy of the program that everybody may start.
 func program(t *testing.T, dir string) string {
 	t.Helper()
-	b, err := os.ReadFile(nodeAgentBinary(t))
+	b, err := os.ReadFile(programPath(t, "node-agent"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "node-agent")
+	// A process that another test starts meanwhile would have the file open for a moment, and then it cannot be run.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	if err := os.WriteFile(path, b, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,5 @@
-// Command build builds the control plane of the tests, unless it is there and newer
-// than its sources, so that no test's time limit has to hold a build of minutes.
+// Command build builds the control plane of the tests, unless it is there as its
+// sources have it, so that no test's time limit has to hold a build of minutes.
 package main
 
 import (
