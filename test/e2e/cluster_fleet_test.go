@@ -3,8 +3,8 @@
 package e2e
 
 // The suite in a cluster of 501 nodes: the real one, on which it runs, and 500 that the loader keeps alive and fills
-// with 20,000 pods (WATCHPOST_NODES and WATCHPOST_PODS are other numbers). API server, scheduler and controllers are real, and what is asked of the nodes without a machine is
-// led to this test, which answers for each.
+// with 20,000 pods (WATCHPOST_NODES and WATCHPOST_PODS are other numbers). API server, scheduler and controllers are
+// real, and what is asked of the nodes without a machine is led to this test, which answers for each.
 
 import (
 	"context"
@@ -16,8 +16,6 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,8 +96,7 @@ func startFakeFleet(t *testing.T) *fakeFleet {
 	if err := testcluster.Missing(); err != nil {
 		t.Skip(err)
 	}
-	programs, _ := suiteImages(t)
-	images, err := filepath.Glob(filepath.Join(programs, "*-"+runtime.GOARCH+".tar"))
+	images, err := suiteArchives()
 	if err != nil {
 		t.Fatal(err)
 	}

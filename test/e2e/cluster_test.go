@@ -86,11 +86,16 @@ func clusterImages(dir string) (archives []string, err error) {
 		}
 		archives = append(archives, archive)
 	}
+	suite, err := suiteArchives()
+	return append(archives, suite...), err
+}
+
+// suiteArchives are the images of the suite's programs for this machine.
+func suiteArchives() ([]string, error) {
 	if _, err := suiteImages(); err != nil {
 		return nil, err
 	}
-	suite, err := filepath.Glob(filepath.Join(imagesDir(), "*-"+runtime.GOARCH+".tar"))
-	return append(archives, suite...), err
+	return filepath.Glob(filepath.Join(imagesDir(), "*-"+runtime.GOARCH+".tar"))
 }
 
 // clusterManifests are the objects of deploy/, with the images that the cluster has, and with the collector in a hurry.
