@@ -96,8 +96,8 @@ golden: ## refresh every expected output, then read the diff
 # `make thanos`; with the receiver down for longer than a second: WATCHPOST_OUTAGE=3m.
 # WATCHPOST_BLACKBOX=blackbox_exporter, WATCHPOST_PUSHGATEWAY=pushgateway: the programs (0.28, 1.11) that probes and pushes are compared with.
 # Larger, for the page: WATCHPOST_FLEET=1 (500 nodes, 20,000 pods, some minutes); E2E_SCREENSHOTS=DIR keeps what the browser saw.
-# On a real Kubernetes of one node: WATCHPOST_CLUSTER=long for longer outages and for what is lost without each right (half an hour),
-# WATCHPOST_PRIVILEGE=REGEXP for those of which program and grant match; WATCHPOST_CLUSTER=stay leaves the cluster running for a while after the tests.
+# On a real Kubernetes of one node: WATCHPOST_CLUSTER=long for longer outages and for what is lost without each grant (docs/privileges.md: some minutes),
+# WATCHPOST_PRIVILEGE=REGEXP for those of which "PROGRAM COMPONENT: GRANT" matches; WATCHPOST_CLUSTER=stay leaves the cluster running for a while after the tests.
 e2e: build cluster ## the real programs, started and asked; the suite on a real Kubernetes
 	go test -tags e2e -count 1 -timeout 30m ./test/e2e/...
 

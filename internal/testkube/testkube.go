@@ -254,6 +254,10 @@ func (c *Cluster) Restart() error {
 	return nil
 }
 
+// SetArgs has the next Restart give kube-apiserver these flags in the place of those of
+// the Options.
+func (c *Cluster) SetArgs(args ...string) { c.options.Args = args }
+
 // watch passes on what the process says, and tells of its end.
 func (p *process) watch(out io.Reader) {
 	for s := bufio.NewScanner(out); s.Scan(); {

@@ -40,7 +40,8 @@ type suite struct {
 	t         *testing.T
 	collector *collector // the one in the cluster, to ask it
 	manifests []testkube.Object
-	audit     string // file that the API server writes
+	audit     string   // file that the API server writes
+	apiServer []string // its flags
 }
 
 // in is the suite for a part of the test.
@@ -96,13 +97,19 @@ func clusterImages(t *testing.T) []string {
 	return archives
 }
 
-// clusterManifests are the objects of deploy/, with the images that the cluster has, and with the collector in a hurry.
+// clusterManifests are the objects of deploy/ for the cluster.
 func clusterManifests(t *testing.T) []testkube.Object {
 	t.Helper()
 	text, err := os.ReadFile("../../deploy/watchpost.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return manifestsOf(t, text)
+}
+
+// manifestsOf are the objects of a text, with the images that the cluster has, and with the collector in a hurry.
+func manifestsOf(t *testing.T, text []byte) []testkube.Object {
+	t.Helper()
 	text = regexp.MustCompile(`(image: watchpost/[a-z-]+)(:\S+)?`).ReplaceAll(text, []byte("$1:"+suiteTag))
 	objects, err := testkube.ReadObjects(fstest.MapFS{"watchpost.yaml": {Data: text}})
 	if err != nil {
@@ -151,9 +158,10 @@ func startSuite(t *testing.T) *suite {
 	began := time.Now()
 	policy, audit := filepath.Join(t.TempDir(), "policy.yaml"), filepath.Join(t.TempDir(), "audit.log")
 	write(t, policy, auditPolicy)
-	c := testcluster.Start(t, testcluster.Options{Images: images, APIServer: []string{"--audit-policy-file=" + policy, "--audit-log-path=" + audit}})
+	apiServer := []string{"--audit-policy-file=" + policy, "--audit-log-path=" + audit}
+	c := testcluster.Start(t, testcluster.Options{Images: images, APIServer: apiServer})
 	ready := time.Now()
-	s := &suite{Cluster: c, t: t, manifests: manifests, audit: audit}
+	s := &suite{Cluster: c, t: t, manifests: manifests, audit: audit, apiServer: apiServer}
 	s.applyFolder("testdata/cluster")
 	s.volume("collector-0")
 	s.apply(manifests...)
