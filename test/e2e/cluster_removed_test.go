@@ -41,14 +41,18 @@ const (
 	copySettled = 8 * time.Second
 	// copyHeld is how long what is lost must stay what it is.
 	copyHeld = 3 * time.Second
-	// remembered is how long what the whole copy has told counts: a page may come late, or without a part, on a busy machine.
-	remembered = 30 * time.Second
+	// remembered is how long what a copy has told counts: the pages of two do not come at the same moment, and what other
+	// copies do shows in them. The whole copy forgets earlier.
+	remembered = 8 * time.Second
 	// mostCopies run at once.
 	mostCopies = 10
 )
 
 // allOfIt is lost where nothing is told.
 const allOfIt = "everything"
+
+// oldSamples are what a collector has stored before it was started again.
+const oldSamples = "samples from before the restart"
 
 // removal is a line of the table, and what takes its grant away.
 type removal struct {
@@ -135,6 +139,7 @@ func (r *remover) removeAll(when string, lost func(grants.Line) ([]string, bool)
 		all.Go(func() {
 			whole := r.copy(section, r.manifests[section])
 			defer whole.end()
+			whole.restarts = slices.ContainsFunc(lines, func(l grants.Line) bool { return slices.Contains(l.Lost, oldSamples) })
 			if err := whole.waitWhole(); err != nil {
 				r.t.Errorf("%s: %s with all its grants: %v", when, section, err)
 				return
@@ -168,6 +173,7 @@ func (r *remover) remove(when string, of removal) {
 	}
 	c := r.copy(of.section, all[i].Without(r.manifests[of.section]))
 	defer c.end()
+	c.restarts = slices.Contains(of.lost, oldSamples)
 	lost, problem := c.compare(of.whole, of.lost)
 	r.mu.Lock()
 	r.done++
@@ -187,8 +193,8 @@ type copied struct {
 	applied          time.Time
 	problem          error // it could not be
 
-	killed  bool   // the collector was ended once, to see what is left of what it had
-	mounted string // what was mounted for node-agent
+	restarts, killed bool   // it is ended once, to see what is left of what it had
+	mounted          string // what was mounted for node-agent
 
 	mu     sync.Mutex
 	told   map[string]time.Time // what it has told, and when last
@@ -204,7 +210,7 @@ func (r *remover) copy(section string, manifests []*unstructured.Unstructured) *
 	program, _, _ := strings.Cut(section, " ")
 	r.mu.Lock()
 	r.made++
-	c := &copied{r: r, section: section, program: program, name: "copy-" + strconv.Itoa(r.made), port: 20000 + r.made, applied: time.Now()}
+	c := &copied{r: r, section: section, program: program, name: "copy-" + strconv.Itoa(r.made), port: 20000 + r.made, applied: time.Now(), told: make(map[string]time.Time)}
 	r.mu.Unlock()
 	var objects []testkube.Object
 	for _, o := range manifests {
@@ -224,6 +230,7 @@ func (r *remover) copy(section string, manifests []*unstructured.Unstructured) *
 	}
 	if program == "collector" {
 		c.r.volume(c.name)
+		c.r.volume(c.name + "-more") // of shards there are two
 	}
 	c.problem = r.API.Apply(r.t.Context(), objects)
 	return c
@@ -238,7 +245,8 @@ func (c *copied) change(o *unstructured.Unstructured) (*unstructured.Unstructure
 	}
 	text = bytes.ReplaceAll(text, []byte(`"namespace":"`+namespaces[c.program]+`"`), []byte(`"namespace":"`+c.name+`"`))
 	text = bytes.ReplaceAll(text, []byte(`"app.kubernetes.io/name":"`+c.program+`"`), []byte(`"app.kubernetes.io/name":"copy"`))
-	text = bytes.ReplaceAll(text, []byte(`evaluation_interval: 1s`), []byte(`evaluation_interval: 15s`)) // there are many at once
+	hurry := fmt.Sprintf("scrape_interval: %[1]s, scrape_timeout: %[1]s, evaluation_interval: 1s", clusterInterval)
+	text = bytes.ReplaceAll(text, []byte(hurry), []byte("scrape_interval: 10s, scrape_timeout: 10s, evaluation_interval: 15s")) // there are many at once
 	o = &unstructured.Unstructured{}
 	if err := o.UnmarshalJSON(text); err != nil {
 		return nil, err
@@ -280,33 +288,46 @@ func (c *copied) end() {
 	}
 }
 
-// look is what the copy tells, and whether it has run for long enough. The error is why it tells nothing.
-func (c *copied) look() (things map[string]bool, ready bool, err error) {
+// tells is what the copy has told within a time.
+func (c *copied) tells(within time.Duration) map[string]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := make(map[string]bool)
+	for thing, told := range c.told {
+		if time.Since(told) < within {
+			now[thing] = true
+		}
+	}
+	return now
+}
+
+// look notes what the copy tells, and returns whether it has run for long enough. The error is why it tells nothing.
+func (c *copied) look() (ready bool, err error) {
 	if c.problem != nil {
-		return nil, false, c.problem
+		return false, c.problem
 	}
 	ctx, cancel := context.WithTimeout(c.r.t.Context(), 10*time.Second)
 	defer cancel()
 	pods, err := c.r.Client().CoreV1().Pods(c.name).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
 	waited := time.Since(c.applied) > 2*copySettled
 	if len(pods.Items) == 0 {
-		return nil, waited, errors.New("it has no pod")
+		return waited, errors.New("it has no pod")
 	}
 	pod := pods.Items[0]
 	if len(pod.Status.ContainerStatuses) == 0 || pod.Status.ContainerStatuses[0].State.Running == nil {
-		return nil, waited, fmt.Errorf("its pod does not run: %s %+v", pod.Status.Phase, pod.Status.Conditions)
+		return waited, fmt.Errorf("its pod does not run: %s %+v", pod.Status.Phase, pod.Status.Conditions)
 	}
 	status := pod.Status.ContainerStatuses[0]
 	started := status.State.Running.StartedAt.Time
 	ready = time.Since(started) > copySettled
 	pids, err := c.r.Processes(status.ContainerID)
 	if err != nil {
-		return nil, waited, err
+		return waited, err
 	}
-	if c.program == "collector" && status.RestartCount == 0 {
+	if c.restarts && status.RestartCount == 0 {
 		if ready && !c.killed {
 			c.killed = true
 			err = errors.Join(err, syscall.Kill(pids[0], syscall.SIGKILL))
@@ -316,12 +337,20 @@ func (c *copied) look() (things map[string]bool, ready bool, err error) {
 	if c.program == "node-agent" && c.mounted == "" && time.Since(started) > time.Second {
 		mount := "/run/later-" + c.name
 		if _, err := c.r.Exec("sh", "-ec", fmt.Sprintf("mkdir %s; mount -t tmpfs -o size=%d later %[1]s", mount, laterSize)); err != nil {
-			return nil, false, err
+			return false, err
 		}
 		c.mounted = mount
 	}
 	things, problem := c.things(ctx, pod, pids[0])
-	return things, ready, errors.Join(err, problem)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for thing := range things {
+		if c.told[thing].IsZero() {
+			c.steady = time.Now()
+		}
+		c.told[thing] = time.Now()
+	}
+	return ready, errors.Join(err, problem)
 }
 
 // waitWhole returns when the copy tells what it tells for a while, and goes on to look at it.
@@ -333,17 +362,10 @@ func (c *copied) waitWhole() error {
 	go func() {
 		defer close(ended)
 		for ; ctx.Err() == nil; sleep(ctx, time.Second) {
-			things, ready, err := c.look()
+			ready, err := c.look()
 			c.mu.Lock()
-			last = err
-			if !ready {
-				c.told, c.steady = make(map[string]time.Time), time.Now()
-			}
-			for thing := range things {
-				if c.told[thing].IsZero() {
-					c.steady = time.Now()
-				}
-				c.told[thing] = time.Now()
+			if last = err; !ready {
+				c.steady = time.Now()
 			}
 			c.mu.Unlock()
 		}
@@ -372,17 +394,16 @@ func sleep(ctx context.Context, d time.Duration) {
 func (c *copied) compare(whole *copied, patterns []string) (lost []string, problem error) {
 	problem = errors.New("nothing was seen of it")
 	since := time.Now()
-	for end := time.Now().Add(clusterPatience / 2); time.Now().Before(end); sleep(c.r.t.Context(), time.Second) {
-		things, ready, err := c.look()
-		whole.mu.Lock()
+	for end := time.Now().Add(clusterPatience); time.Now().Before(end); sleep(c.r.t.Context(), time.Second) {
+		ready, err := c.look()
+		now := c.tells(remembered)
 		lost = lost[:0]
-		for thing, told := range whole.told {
-			if !things[thing] && time.Since(told) < remembered {
+		for thing := range whole.tells(remembered / 2) {
+			if !now[thing] && (thing != oldSamples || c.restarts) {
 				lost = append(lost, thing)
 			}
 		}
-		whole.mu.Unlock()
-		if len(things) == 0 {
+		if len(now) == 0 {
 			lost = []string{allOfIt}
 		}
 		slices.Sort(lost)
@@ -459,7 +480,7 @@ func (c *copied) things(ctx context.Context, pod corev1.Pod, pid int) (things ma
 	case "node-agent":
 		err = families(ctx, net.JoinHostPort(address, strconv.Itoa(c.port)), things, func(line string) {
 			if strings.HasPrefix(line, "node_filesystem_size_bytes{") && strings.Contains(line, `mountpoint="`+c.mounted+`"`) &&
-				strings.HasSuffix(line, " "+strconv.FormatFloat(laterSize, 'g', -1, 64)+"\n") {
+				strings.HasSuffix(line, " "+strconv.Itoa(laterSize)+"\n") {
 				things["size of what is mounted later"] = true
 			}
 			if n, found := strings.CutPrefix(line, "node_netstat_Tcp_CurrEstab "); found {
@@ -472,6 +493,12 @@ func (c *copied) things(ctx context.Context, pod corev1.Pod, pid int) (things ma
 			processThings(pid, things)
 		}
 	}
+	if strings.Contains(c.section, "sharded") && err == nil {
+		log, problem := c.r.Client().CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).DoRaw(ctx)
+		if err = problem; err == nil && !shardRefused.Match(log) {
+			things["number of shards up to date"] = true
+		}
+	}
 	if _, missing := os.Stat(fmt.Sprintf("/proc/%d/root/etc/collector/remote-write/password", pid)); missing == nil {
 		things["file password"] = true
 	}
@@ -481,7 +508,9 @@ func (c *copied) things(ctx context.Context, pod corev1.Pod, pid int) (things ma
 var (
 	resourceUp = regexp.MustCompile(`^watchpost_kube_up\{resource="(\w+)"\} 1`)
 	podsUp     = regexp.MustCompile(`^watchpost_proxy_pods_up(\{[^}]*\})? 1\n`)
-	ofDevice   = regexp.MustCompile(`[{,]device="([^"]*)"`)
+	// what kube.Client says of a StatefulSet that it cannot follow
+	shardRefused = regexp.MustCompile(`Cannot list or watch; what was known stays.*statefulsets`)
+	ofDevice     = regexp.MustCompile(`[{,]device="([^"]*)"`)
 )
 
 // families adds those of a program's page, and calls each with each of its lines.
@@ -534,11 +563,13 @@ func processThings(pid int, things map[string]bool) {
 		}
 	}
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
-	for _, thread := range threads {
+	lazy := len(threads) > 0
+	for _, thread := range threads { // its own a thread may always make lazy
 		slack, err := os.ReadFile(filepath.Join("/proc", filepath.Base(thread), "timerslack_ns"))
-		if err == nil && strings.TrimSpace(string(slack)) != "50000" { // what every process begins with
-			things["lazy timers"] = true
-		}
+		lazy = lazy && (err != nil || strings.TrimSpace(string(slack)) != "50000") // with which every process begins
+	}
+	if lazy {
+		things["lazy timers"] = true
 	}
 }
 
@@ -558,7 +589,7 @@ func (c *copied) collectorThings(ctx context.Context, address string, pod corev1
 	}
 	if status.RestartCount > 0 {
 		if old, err := web.query(fmt.Sprintf("min_over_time(timestamp(up{job=\"collector\"})[1h:1s]) < %d", started)); err == nil && len(old) > 0 {
-			things["samples from before the restart"] = true
+			things[oldSamples] = true
 		}
 	}
 	var rules struct {
