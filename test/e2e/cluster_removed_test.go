@@ -54,12 +54,30 @@ const allOfIt = "everything"
 // oldSamples are what a collector has stored before it was started again.
 const oldSamples = "samples from before the restart"
 
-// removal is a line of the table, and what takes its grant away.
+// removal is a line of the table, or several of one section whose grants are taken away together.
 type removal struct {
-	section, what string
-	lost          []string
-	whole         *copied
-	manifests     []*unstructured.Unstructured
+	section string
+	what    []string
+	lost    []string
+}
+
+// removals are those of lines: one each, but that all of which nothing is lost go together, which tells as much, and so do
+// rights to watch of which only is lost that their own resource stays up to date.
+func removals(section string, lines []grants.Line, lost func(grants.Line) ([]string, bool)) (all []removal) {
+	together := removal{section: section}
+	for _, l := range lines {
+		patterns, _ := lost(l)
+		of, _, _ := strings.Cut(strings.TrimPrefix(l.Granted, "watch "), ".")
+		if len(patterns) == 0 || len(patterns) == 1 && patterns[0] == of+" up to date" {
+			together.what, together.lost = append(together.what, l.Granted), append(together.lost, patterns...)
+			continue
+		}
+		all = append(all, removal{section, []string{l.Granted}, patterns})
+	}
+	if len(together.what) > 0 {
+		all = append(all, together)
+	}
+	return all
 }
 
 // testRemoved takes each grant away alone, and what is lost is what the table says.
@@ -145,12 +163,11 @@ func (r *remover) removeAll(when string, lost func(grants.Line) ([]string, bool)
 				return
 			}
 			var each sync.WaitGroup
-			for _, l := range lines {
-				patterns, _ := lost(l)
+			for _, of := range removals(section, lines, lost) {
 				r.places <- struct{}{}
 				each.Go(func() {
 					defer func() { <-r.places }()
-					r.remove(when, removal{section: section, what: l.Granted, lost: patterns, whole: whole})
+					r.remove(when, of, whole)
 				})
 			}
 			each.Wait()
@@ -159,24 +176,29 @@ func (r *remover) removeAll(when string, lost func(grants.Line) ([]string, bool)
 	all.Wait()
 }
 
-// remove takes one grant away.
-func (r *remover) remove(when string, of removal) {
+// remove takes grants away.
+func (r *remover) remove(when string, of removal, whole *copied) {
 	program, _, _ := strings.Cut(of.section, " ")
-	all, err := grants.Of(r.manifests[of.section])
-	if err != nil {
-		r.t.Error(err)
-		return
+	manifests := r.manifests[of.section]
+	for _, what := range of.what {
+		all, err := grants.Of(manifests)
+		if err != nil {
+			r.t.Error(err)
+			return
+		}
+		i := slices.IndexFunc(all, func(g grants.Grant) bool { return g.Program == program && g.What == what })
+		if i < 0 {
+			r.t.Errorf("%s: %q is not granted to %s", privilegesFile, what, of.section)
+			return
+		}
+		manifests = all[i].Without(manifests)
 	}
-	i := slices.IndexFunc(all, func(g grants.Grant) bool { return g.Program == program && g.What == of.what })
-	if i < 0 {
-		return // of which testPrivileges and the test of deploy/ tell
-	}
-	c := r.copy(of.section, all[i].Without(r.manifests[of.section]))
+	c := r.copy(of.section, manifests)
 	defer c.end()
 	c.restarts = slices.Contains(of.lost, oldSamples)
-	lost, problem := c.compare(of.whole, of.lost)
+	lost, problem := c.compare(whole, of.lost)
 	r.mu.Lock()
-	r.done++
+	r.done += len(of.what)
 	r.mu.Unlock()
 	r.t.Logf("%s, %s without %q: lost %.300q", when, of.section, of.what, lost)
 	if problem != nil {
@@ -657,7 +679,7 @@ func (r *remover) removeSpecial(when string, sections map[string]grants.Line) {
 				r.t.Errorf("%s: %s with all its grants: %v", when, section, err)
 				return
 			}
-			r.remove(when, removal{section: section, what: l.Granted, lost: l.Lost, whole: whole})
+			r.remove(when, removal{section, []string{l.Granted}, l.Lost}, whole)
 		})
 	}
 	all.Wait()
