@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -254,9 +255,8 @@ func (c *Cluster) Restart() error {
 	return nil
 }
 
-// SetArgs has the next Restart give kube-apiserver these flags in the place of those of
-// the Options.
-func (c *Cluster) SetArgs(args ...string) { c.options.Args = args }
+// AddArgs has the next Restart give kube-apiserver these flags, too.
+func (c *Cluster) AddArgs(args ...string) { c.options.Args = slices.Concat(c.options.Args, args) }
 
 // watch passes on what the process says, and tells of its end.
 func (p *process) watch(out io.Reader) {

@@ -96,7 +96,7 @@ func (s *suite) testRemoved() {
 	r.removeAll("lists are streamed", func(l grants.Line) ([]string, bool) { return l.Lost, !onSpecialNodes(l.Granted) })
 	r.onTainted()
 	r.onFull()
-	s.API.SetArgs(append(slices.Clone(s.apiServer), "--feature-gates=WatchList=false")...)
+	s.API.AddArgs("--feature-gates=WatchList=false")
 	if err := s.API.Restart(); err != nil {
 		s.t.Fatal(err)
 	}

@@ -40,8 +40,7 @@ type suite struct {
 	t         *testing.T
 	collector *collector // the one in the cluster, to ask it
 	manifests []testkube.Object
-	audit     string   // file that the API server writes
-	apiServer []string // its flags
+	audit     string // file that the API server writes
 }
 
 // in is the suite for a part of the test.
@@ -158,10 +157,9 @@ func startSuite(t *testing.T) *suite {
 	began := time.Now()
 	policy, audit := filepath.Join(t.TempDir(), "policy.yaml"), filepath.Join(t.TempDir(), "audit.log")
 	write(t, policy, auditPolicy)
-	apiServer := []string{"--audit-policy-file=" + policy, "--audit-log-path=" + audit}
-	c := testcluster.Start(t, testcluster.Options{Images: images, APIServer: apiServer})
+	c := testcluster.Start(t, testcluster.Options{Images: images, APIServer: []string{"--audit-policy-file=" + policy, "--audit-log-path=" + audit}})
 	ready := time.Now()
-	s := &suite{Cluster: c, t: t, manifests: manifests, audit: audit, apiServer: apiServer}
+	s := &suite{Cluster: c, t: t, manifests: manifests, audit: audit}
 	s.applyFolder("testdata/cluster")
 	s.volume("collector-0")
 	s.apply(manifests...)
