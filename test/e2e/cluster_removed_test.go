@@ -328,7 +328,7 @@ func (c *copied) look() (ready bool, err error) {
 	if c.problem != nil {
 		return false, c.problem
 	}
-	ctx, cancel := context.WithTimeout(c.r.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(c.r.t.Context(), 20*time.Second)
 	defer cancel()
 	pods, err := c.r.Client().CoreV1().Pods(c.name).List(ctx, metav1.ListOptions{})
 	if err != nil {
