@@ -41,9 +41,6 @@ const (
 	copySettled = 8 * time.Second
 	// copyHeld is how long what is lost must stay what it is.
 	copyHeld = 3 * time.Second
-	// remembered is how long what a copy has told counts: the pages of two do not come at the same moment, and what other
-	// copies do shows in them. The whole copy forgets earlier.
-	remembered = 8 * time.Second
 	// mostCopies run at once.
 	mostCopies = 10
 )
@@ -219,8 +216,9 @@ type copied struct {
 	mounted          string // what was mounted for node-agent
 
 	mu     sync.Mutex
-	told   map[string]time.Time // what it has told, and when last
-	steady time.Time            // when it told of something new last
+	looks  []map[string]bool // what it told at the last looks that were answered, one way or another
+	told   map[string]bool   // what it has told at all
+	steady time.Time         // when it told of something new last
 	stop   func()
 }
 
@@ -232,7 +230,7 @@ func (r *remover) copy(section string, manifests []*unstructured.Unstructured) *
 	program, _, _ := strings.Cut(section, " ")
 	r.mu.Lock()
 	r.made++
-	c := &copied{r: r, section: section, program: program, name: "copy-" + strconv.Itoa(r.made), port: 20000 + r.made, applied: time.Now(), told: make(map[string]time.Time)}
+	c := &copied{r: r, section: section, program: program, name: "copy-" + strconv.Itoa(r.made), port: 20000 + r.made, applied: time.Now(), told: make(map[string]bool)}
 	r.mu.Unlock()
 	var objects []testkube.Object
 	for _, o := range manifests {
@@ -310,44 +308,82 @@ func (c *copied) end() {
 	}
 }
 
-// tells is what the copy has told within a time.
-func (c *copied) tells(within time.Duration) map[string]bool {
+// mostLooks are remembered: what other copies do shows for a moment in some pages, and not in all at the same.
+const mostLooks = 3
+
+// surely is what the copy told at each of the last looks, perhaps what it told at one of them.
+func (c *copied) surely() map[string]bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := make(map[string]bool)
-	for thing, told := range c.told {
-		if time.Since(told) < within {
-			now[thing] = true
+	things := make(map[string]bool)
+	for i, look := range c.looks {
+		if i == 0 {
+			maps.Copy(things, look)
 		}
+		maps.DeleteFunc(things, func(thing string, _ bool) bool { return !look[thing] })
 	}
-	return now
+	return things
 }
 
-// look notes what the copy tells, and returns whether it has run for long enough. The error is why it tells nothing.
+func (c *copied) perhaps() map[string]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	things := make(map[string]bool)
+	for _, look := range c.looks {
+		maps.Copy(things, look)
+	}
+	return things
+}
+
+// look asks the copy what it tells, and returns whether it has run for long enough to be compared. The error is why it tells
+// nothing. No answer in time is none at all: the machine is busy.
 func (c *copied) look() (ready bool, err error) {
+	things, ready, err := c.ask()
+	var late interface{ Timeout() bool }
+	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &late) && late.Timeout() {
+		return false, err
+	}
+	if err != nil {
+		things = nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.looks = append(c.looks, things); len(c.looks) > mostLooks {
+		c.looks = c.looks[1:]
+	}
+	for thing := range things {
+		if !c.told[thing] {
+			c.told[thing], c.steady = true, time.Now()
+		}
+	}
+	return ready && len(c.looks) == mostLooks, err
+}
+
+// ask is look without memory.
+func (c *copied) ask() (things map[string]bool, ready bool, err error) {
 	if c.problem != nil {
-		return false, c.problem
+		return nil, false, c.problem
 	}
 	ctx, cancel := context.WithTimeout(c.r.t.Context(), 20*time.Second)
 	defer cancel()
 	pods, err := c.r.Client().CoreV1().Pods(c.name).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
 	waited := time.Since(c.applied) > 2*copySettled
 	if len(pods.Items) == 0 {
-		return waited, errors.New("it has no pod")
+		return nil, waited, errors.New("it has no pod")
 	}
 	pod := pods.Items[0]
 	if len(pod.Status.ContainerStatuses) == 0 || pod.Status.ContainerStatuses[0].State.Running == nil {
-		return waited, fmt.Errorf("its pod does not run: %s %+v", pod.Status.Phase, pod.Status.Conditions)
+		return nil, waited, fmt.Errorf("its pod does not run: %s %+v", pod.Status.Phase, pod.Status.Conditions)
 	}
 	status := pod.Status.ContainerStatuses[0]
 	started := status.State.Running.StartedAt.Time
 	ready = time.Since(started) > copySettled
 	pids, err := c.r.Processes(status.ContainerID)
 	if err != nil {
-		return waited, err
+		return nil, waited, err
 	}
 	if c.restarts && status.RestartCount == 0 {
 		if ready && !c.killed {
@@ -359,20 +395,12 @@ func (c *copied) look() (ready bool, err error) {
 	if c.program == "node-agent" && c.mounted == "" && time.Since(started) > time.Second {
 		mount := "/run/later-" + c.name
 		if _, err := c.r.Exec("sh", "-ec", fmt.Sprintf("mkdir %s; mount -t tmpfs -o size=%d later %[1]s", mount, laterSize)); err != nil {
-			return false, err
+			return nil, false, err
 		}
 		c.mounted = mount
 	}
 	things, problem := c.things(ctx, pod, pids[0])
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for thing := range things {
-		if c.told[thing].IsZero() {
-			c.steady = time.Now()
-		}
-		c.told[thing] = time.Now()
-	}
-	return ready, errors.Join(err, problem)
+	return things, ready, errors.Join(err, problem)
 }
 
 // waitWhole returns when the copy tells what it tells for a while, and goes on to look at it.
@@ -418,9 +446,9 @@ func (c *copied) compare(whole *copied, patterns []string) (lost []string, probl
 	since := time.Now()
 	for end := time.Now().Add(clusterPatience); time.Now().Before(end); sleep(c.r.t.Context(), time.Second) {
 		ready, err := c.look()
-		now := c.tells(remembered)
+		now, all := c.perhaps(), whole.surely()
 		lost = lost[:0]
-		for thing := range whole.tells(remembered / 2) {
+		for thing := range all {
 			if !now[thing] && (thing != oldSamples || c.restarts) {
 				lost = append(lost, thing)
 			}
@@ -430,6 +458,9 @@ func (c *copied) compare(whole *copied, patterns []string) (lost []string, probl
 		}
 		slices.Sort(lost)
 		switch problem = differ(lost, patterns); {
+		case len(all) == 0:
+			problem = errors.New("the copy with all grants tells nothing")
+			since = time.Now()
 		case problem != nil:
 			problem = fmt.Errorf("%w (%v)", problem, err)
 			since = time.Now()
