@@ -100,10 +100,10 @@ golden: ## refresh every expected output, then read the diff
 # `make thanos`; with the receiver down for longer than a second: WATCHPOST_OUTAGE=3m.
 # WATCHPOST_SCRAPE=1m: how long 200 scrapers ask node-agent at once (5s). WATCHPOST_BLACKBOX=blackbox_exporter, WATCHPOST_PUSHGATEWAY=pushgateway: the programs (0.28, 1.11) that probes and pushes are compared with.
 # Larger, for the page: WATCHPOST_FLEET=1 (500 nodes, 20,000 pods, some minutes); E2E_SCREENSHOTS=DIR keeps what the browser saw.
-# On a real Kubernetes of one node: WATCHPOST_CLUSTER=long for longer outages and for what is lost without each right (half an hour),
+# On a real Kubernetes of one node: WATCHPOST_CLUSTER=long for longer outages and for what is lost without each grant (docs/privileges.md: some minutes),
+# WATCHPOST_PRIVILEGE=REGEXP for those of which "PROGRAM COMPONENT: GRANT" matches; WATCHPOST_CLUSTER=stay leaves the cluster running for a while after the tests;
 # WATCHPOST_CLUSTER=fleet for 500 nodes and 20,000 pods more, that only seem to run, against the same control plane (ten minutes of two quiet processors;
-# WATCHPOST_NODES, WATCHPOST_PODS for fewer),
-# WATCHPOST_PRIVILEGE=REGEXP for those of which program and grant match; WATCHPOST_CLUSTER=stay leaves the cluster running for a while after the tests.
+# WATCHPOST_NODES, WATCHPOST_PODS for fewer).
 # What is compiled for the tests is compiled as for the programs, so that most of it is there already; make check vets them.
 e2e: build cluster ## the real programs, started and asked; the suite on a real Kubernetes: four to five minutes
 	CGO_ENABLED=0 GOFLAGS=-trimpath go test -vet off -tags e2e -count 1 -timeout 30m $(TESTFLAGS) ./test/e2e

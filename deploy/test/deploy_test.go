@@ -27,9 +27,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	jsonserializer "k8s.io/apimachinery/pkg/runtime/serializer/json"
 	"k8s.io/client-go/kubernetes/scheme"
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
+
+	"watchpost/deploy/test/render"
 )
 
 var update = flag.Bool("update", false, "write deploy/watchpost.yaml anew")
@@ -92,11 +92,7 @@ func TestFolders(t *testing.T) {
 // build is kubectl kustomize of a folder.
 func build(t *testing.T, folder string) ([]byte, []*unstructured.Unstructured) {
 	t.Helper()
-	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
-	if err != nil {
-		t.Fatalf("kustomize %s: %v", folder, err)
-	}
-	text, err := built.AsYaml()
+	text, err := render.Folder(folder)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,29 +102,11 @@ func build(t *testing.T, folder string) ([]byte, []*unstructured.Unstructured) {
 // kustomize is a variant as a kustomization of a user has it.
 func (v variant) kustomize(t *testing.T) []*unstructured.Unstructured {
 	t.Helper()
-	dir, err := filepath.EvalSymlinks(t.TempDir())
+	text, err := render.With("..", v.components...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	deploy, err := filepath.Abs("..")
-	if err == nil {
-		deploy, err = filepath.EvalSymlinks(deploy)
-	}
-	if err == nil {
-		deploy, err = filepath.Rel(dir, deploy)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := "resources: [" + deploy + "]\ncomponents:\n"
-	for _, c := range v.components {
-		text += "- " + filepath.Join(deploy, "components", c) + "\n"
-	}
-	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, all := build(t, dir)
-	return all
+	return objects(t, text)
 }
 
 // chart is the chart with values.

@@ -73,7 +73,7 @@ var others = map[string][]string{
 	"github.com/prometheus/prometheus": {"watchpost/internal/promstack", "watchpost/internal/scraper", "watchpost/internal/testfleet"}, // the last is for tests
 	"github.com/alecthomas/kingpin":    {"watchpost/cmd/"},
 	"k8s.io/": {"watchpost/kube", "watchpost/internal/kubelet", "watchpost/internal/podmap", "watchpost/internal/promstack",
-		"watchpost/internal/cadvisor", "watchpost/internal/testcluster", "watchpost/internal/testkube", "watchpost/internal/testkube/", "watchpost/bench/"},
+		"watchpost/internal/cadvisor", "watchpost/internal/testcluster", "watchpost/internal/testkube", "watchpost/internal/testkube/", "watchpost/bench/", "watchpost/deploy/grants"},
 	"github.com/google/cadvisor":       {"watchpost/internal/cadvisor"},
 	"github.com/containerd/containerd": {"watchpost/internal/cadvisor"},
 	"google.golang.org/grpc":           {"watchpost/internal/cadvisor", "watchpost/internal/podmap", "watchpost/internal/runtimesock"},

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -253,6 +254,9 @@ func (c *Cluster) Restart() error {
 	}
 	return nil
 }
+
+// AddArgs has the next Restart give kube-apiserver these flags, too.
+func (c *Cluster) AddArgs(args ...string) { c.options.Args = slices.Concat(c.options.Args, args) }
 
 // watch passes on what the process says, and tells of its end.
 func (p *process) watch(out io.Reader) {

@@ -98,13 +98,19 @@ func suiteArchives() ([]string, error) {
 	return filepath.Glob(filepath.Join(imagesDir(), "*-"+runtime.GOARCH+".tar"))
 }
 
-// clusterManifests are the objects of deploy/, with the images that the cluster has, and with the collector in a hurry.
+// clusterManifests are the objects of deploy/ for the cluster.
 func clusterManifests(t *testing.T) []testkube.Object {
 	t.Helper()
 	text, err := os.ReadFile("../../deploy/watchpost.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return manifestsOf(t, text)
+}
+
+// manifestsOf are the objects of a text, with the images that the cluster has, and with the collector in a hurry.
+func manifestsOf(t *testing.T, text []byte) []testkube.Object {
+	t.Helper()
 	text = regexp.MustCompile(`(image: watchpost/[a-z-]+)(:\S+)?`).ReplaceAll(text, []byte("$1:"+suiteTag))
 	objects, err := testkube.ReadObjects(fstest.MapFS{"watchpost.yaml": {Data: text}})
 	if err != nil {

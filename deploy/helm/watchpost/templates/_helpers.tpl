@@ -56,7 +56,7 @@ subjects:
 - {kind: ServiceAccount, name: {{ .name }}, namespace: {{ .root.Values.namespaces.suite }}}
 {{- end }}
 
-{{- /* The role of a sharded program: dict "root" $ "name" NAME. */ -}}
+{{- /* The role of a sharded program: dict "root" $ "name" NAME. state-agent may list and watch statefulsets as all others. */ -}}
 {{- define "watchpost.shards" -}}
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -68,10 +68,12 @@ rules:
 - apiGroups: [""]
   resources: [pods]
   verbs: [get]
+{{- if ne .name "state-agent" }}
 - apiGroups: [apps]
   resources: [statefulsets]
   resourceNames: [{{ .name }}]
   verbs: [list, watch]
+{{- end }}
 ---
 {{ include "watchpost.binding" (dict "root" .root "name" .name "role" (printf "%s-shards" .name) "kind" "Role") }}
 {{- end }}
