@@ -150,6 +150,7 @@ func indexOf(items []string, item string) int {
 // Blocks that cannot be opened are set aside at the start; all others are served, and
 // what is scraped is stored.
 func TestBrokenBlocksAtTheStart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	at := oldTime()
 	block := func(job string, hours int) string {
@@ -191,6 +192,7 @@ func TestBrokenBlocksAtTheStart(t *testing.T) {
 // A block whose chunks are damaged opens as any other. It is set aside when a query
 // fails on it.
 func TestDamagedChunksFoundByAQuery(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	makeBlock(t, dir, "whole", oldTime())
 	damage(t, filepath.Join(makeBlock(t, dir, "damaged", oldTime().Add(2*time.Hour)), "chunks", "000001"), 500, bytes.Repeat([]byte{0xa5}, 400))
@@ -220,6 +222,7 @@ func TestDamagedChunksFoundByAQuery(t *testing.T) {
 // A block whose chunks are damaged ends a compaction. It is set aside, and the others
 // are merged.
 func TestDamagedChunksFoundByACompaction(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	at := oldTime()
 	makeBlock(t, dir, "one", at)
@@ -296,6 +299,7 @@ func one(t *testing.T, pattern ...string) string {
 // What is damaged of the log, its checkpoint, the chunks of the memory and its snapshot
 // costs itself at most: the start goes on, and what was elsewhere too is there.
 func TestDamagedMemory(t *testing.T) {
+	t.Parallel()
 	const all = 100 * 450
 	killed, stopped := t.TempDir(), t.TempDir()
 	makeMemory(t, killed, false)
@@ -354,6 +358,13 @@ func TestDamagedMemory(t *testing.T) {
 		"chunks of a stop": {stopped, func(t *testing.T, dir string) {
 			damage(t, one(t, dir, "chunks_head", "0*"), 3000, junk)
 		}, all, []string{"head_chunks"}},
+		"chunks that were never written": {killed, func(t *testing.T, dir string) {
+			// A new file is laid out before its first chunks are written.
+			files, _ := filepath.Glob(filepath.Join(dir, "chunks_head", "0*"))
+			laid := make([]byte, 128<<10)
+			copy(laid, "\x01\x30\xbc\x91\x01")
+			writeFile(t, filepath.Join(dir, "chunks_head", fmt.Sprintf("%06d", len(files)+1)), string(laid))
+		}, all, nil},
 		"beginning of the chunks": {killed, func(t *testing.T, dir string) {
 			damage(t, one(t, dir, "chunks_head", "0*"), 0, junk)
 		}, all, []string{"head_chunks"}},
@@ -365,6 +376,7 @@ func TestDamagedMemory(t *testing.T) {
 		}, all, []string{"snapshot"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			dir := t.TempDir()
 			if err := os.CopyFS(dir, os.DirFS(c.from)); err != nil {
 				t.Fatal(err)
