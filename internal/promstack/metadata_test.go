@@ -12,6 +12,7 @@ import (
 
 // What targets say of their metrics is forwarded, each once.
 func TestMetadataIsForwarded(t *testing.T) {
+	t.Parallel()
 	said := make(chan string, 100)
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		req, err := remote.DecodeWriteRequest(r.Body)
@@ -27,7 +28,7 @@ func TestMetadataIsForwarded(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	}))
-	defer receiver.Close()
+	t.Cleanup(receiver.Close) // after the engine, whose end waits for it
 	text := "# HELP answer It.\n# TYPE answer gauge\nanswer 42\n"
 	e := startYML(t, t.TempDir(), jobs(map[string]string{"a": target(t, text), "b": target(t, text)})+
 		fmt.Sprintf("remote_write: [{url: %q, metadata_config: {send_interval: 200ms}}]\n", receiver.URL))
