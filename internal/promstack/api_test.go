@@ -34,7 +34,6 @@ func (e *engine) ask(method, path, contentType string, body []byte) *httptest.Re
 // Every path of Prometheus' API is answered. The table has to name each that the
 // description of the API has, so that an upgrade shows what is new.
 func TestEveryPathOfTheAPI(t *testing.T) {
-	t.Parallel()
 	cfg, log := testConfig(t, t.TempDir(), jobs(map[string]string{"a": target(t, "# TYPE answer gauge\n# HELP answer It.\nanswer 42\n")}))
 	cfg.API.Admin, cfg.API.RemoteWriteReceiver, cfg.API.OTLPReceiver = true, true, true
 	cfg.Storage.Exemplars = true
@@ -174,7 +173,6 @@ func encode(query string) string {
 
 // What Prometheus asks of Prometheus by /federate.
 func TestFederation(t *testing.T) {
-	t.Parallel()
 	yml := strings.Replace(jobs(map[string]string{"a": target(t, "# TYPE answer gauge\nanswer 42\nother{region=\"own\"} 1\n")}),
 		"global: {", "global: {external_labels: {region: north}, ", 1)
 	e := startYML(t, t.TempDir(), yml)
@@ -209,7 +207,6 @@ func serveHandler(t *testing.T, h http.Handler) (address string) {
 // A receiver of remote write 2.0 that says it has stored nothing is told of: samples
 // are counted as failed, and the log names the receiver's answer.
 func TestRemoteWriteThatStoresNothing(t *testing.T) {
-	t.Parallel()
 	receiver := serveHandler(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	e := startYML(t, t.TempDir(), jobs(map[string]string{"a": target(t, "answer 42\n")})+fmt.Sprintf(
 		"remote_write: [{url: \"http://%s/write\", protobuf_message: io.prometheus.write.v2.Request, queue_config: {batch_send_deadline: 100ms}}]\n", receiver))
@@ -231,7 +228,6 @@ func TestRemoteWriteThatStoresNothing(t *testing.T) {
 // An agent scrapes and forwards, also what a receiver did not take at first, and says
 // of what it cannot do that it cannot.
 func TestAgent(t *testing.T) {
-	t.Parallel()
 	cfg, log := testConfig(t, t.TempDir(), "global: {scrape_interval: 1h}\n")
 	cfg.API.RemoteWriteReceiver = true
 	keeper := start(t, cfg, log)

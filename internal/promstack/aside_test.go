@@ -150,7 +150,6 @@ func indexOf(items []string, item string) int {
 // Blocks that cannot be opened are set aside at the start; all others are served, and
 // what is scraped is stored.
 func TestBrokenBlocksAtTheStart(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	at := oldTime()
 	block := func(job string, hours int) string {
@@ -192,7 +191,6 @@ func TestBrokenBlocksAtTheStart(t *testing.T) {
 // A block whose chunks are damaged opens as any other. It is set aside when a query
 // fails on it.
 func TestDamagedChunksFoundByAQuery(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	makeBlock(t, dir, "whole", oldTime())
 	damage(t, filepath.Join(makeBlock(t, dir, "damaged", oldTime().Add(2*time.Hour)), "chunks", "000001"), 500, bytes.Repeat([]byte{0xa5}, 400))
@@ -222,7 +220,6 @@ func TestDamagedChunksFoundByAQuery(t *testing.T) {
 // A block whose chunks are damaged ends a compaction. It is set aside, and the others
 // are merged.
 func TestDamagedChunksFoundByACompaction(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	at := oldTime()
 	makeBlock(t, dir, "one", at)
@@ -299,7 +296,6 @@ func one(t *testing.T, pattern ...string) string {
 // What is damaged of the log, its checkpoint, the chunks of the memory and its snapshot
 // costs itself at most: the start goes on, and what was elsewhere too is there.
 func TestDamagedMemory(t *testing.T) {
-	t.Parallel()
 	const all = 100 * 450
 	killed, stopped := t.TempDir(), t.TempDir()
 	makeMemory(t, killed, false)
@@ -376,7 +372,6 @@ func TestDamagedMemory(t *testing.T) {
 		}, all, []string{"snapshot"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			dir := t.TempDir()
 			if err := os.CopyFS(dir, os.DirFS(c.from)); err != nil {
 				t.Fatal(err)

@@ -13,7 +13,6 @@ import (
 // An unchanged prometheus.yml with rules, an Alertmanager and remote write does
 // what it says.
 func TestRulesAlertsAndRemoteWrite(t *testing.T) {
-	t.Parallel()
 	// What comes after the first of each is not asked for, and must hold nobody up.
 	fired, written := make(chan string, 1), make(chan int64, 1)
 	mux := http.NewServeMux()

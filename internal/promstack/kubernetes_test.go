@@ -53,7 +53,6 @@ func account(t *testing.T, c *testkube.Cluster) string {
 }
 
 func TestKubernetesTargets(t *testing.T) {
-	t.Parallel()
 	c := cluster.Get(t)
 	c.Load(t, os.DirFS("testdata/kubernetes/objects"))
 	configs, err := filepath.Glob("testdata/kubernetes/configs/*.yml")
@@ -63,7 +62,6 @@ func TestKubernetesTargets(t *testing.T) {
 	for _, file := range configs {
 		name := strings.TrimSuffix(filepath.Base(file), ".yml")
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			yml, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)

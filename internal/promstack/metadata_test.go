@@ -12,7 +12,6 @@ import (
 
 // What targets say of their metrics is forwarded, each once.
 func TestMetadataIsForwarded(t *testing.T) {
-	t.Parallel()
 	said := make(chan string, 100)
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		req, err := remote.DecodeWriteRequest(r.Body)

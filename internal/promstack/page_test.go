@@ -88,7 +88,6 @@ scrape_configs:
 }
 
 func TestPageTargets(t *testing.T) {
-	t.Parallel()
 	e, address := shop(t)
 	eventually(t, func() error {
 		list := data[targetList](t, e.page("/targets"))
@@ -121,7 +120,6 @@ func TestPageTargets(t *testing.T) {
 }
 
 func TestRawMetricsOfATarget(t *testing.T) {
-	t.Parallel()
 	e, address := shop(t)
 	w := e.page("/targets/raw", "pool", "shop", "url", "http://"+address+"/metrics")
 	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `lamps{room="b"} 2`) {
@@ -157,7 +155,6 @@ func TestRawMetricsOfATarget(t *testing.T) {
 }
 
 func TestCardinality(t *testing.T) {
-	t.Parallel()
 	e, _ := shop(t)
 	c := data[cardinality](t, e.page("/cardinality", "by", "job"))
 	if c.Series == 0 || c.By != "job" || len(c.Labels) == 0 || c.Values[0].Name != "shop" {
@@ -184,7 +181,6 @@ func TestCardinality(t *testing.T) {
 }
 
 func TestQuery(t *testing.T) {
-	t.Parallel()
 	e, _ := shop(t)
 	ask := func(expr string) (series, points int, sum float64, err error) {
 		_, err = e.Query(t.Context(), expr, time.Now(), func(l iter.Seq2[string, string], p iter.Seq2[int64, float64]) {

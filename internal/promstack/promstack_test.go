@@ -15,7 +15,6 @@ import (
 )
 
 func TestScrapesAndAnswers(t *testing.T) {
-	t.Parallel()
 	e := startYML(t, t.TempDir(), jobs(map[string]string{"a": target(t, "answer 42\n")}))
 	e.wants("answer", "a", "42")
 	e.wants("up", "a", "1")
@@ -78,7 +77,6 @@ func TestReadyOnlyWhileItRuns(t *testing.T) {
 }
 
 func TestRestartKeepsSamples(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	e := startYML(t, dir, jobs(map[string]string{"a": target(t, "answer 42\n")}))
 	e.wants("count_over_time(answer[1h]) > bool 2", "a", "1")
@@ -96,7 +94,6 @@ func TestRestartKeepsSamples(t *testing.T) {
 }
 
 func TestReload(t *testing.T) {
-	t.Parallel()
 	a, b := target(t, "answer 42\n"), target(t, "answer 43\n")
 	e := startYML(t, t.TempDir(), jobs(map[string]string{"a": a}))
 	e.wants("answer", "a", "42")
@@ -142,7 +139,6 @@ func TestReload(t *testing.T) {
 // A configuration that is sound in itself can still be refused by a part; then
 // no part keeps it.
 func TestReloadGoesBackWhole(t *testing.T) {
-	t.Parallel()
 	a, b := target(t, "answer 42\n"), target(t, "answer 43\n")
 	e := startYML(t, t.TempDir(), jobs(map[string]string{"a": a}))
 	e.wants("answer", "a", "42")

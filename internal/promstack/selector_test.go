@@ -19,7 +19,6 @@ import (
 // A plain selector, read past the engine, has what the engine would say: the same series with the same points, where a
 // series has ended, begins, has gaps, or is of native histograms.
 func TestPlainSelectors(t *testing.T) {
-	t.Parallel()
 	e := startYML(t, t.TempDir(), "global: {scrape_interval: 1m}\n")
 	base := time.Now().Truncate(time.Minute)
 	err := e.useStored(t.Context(), func(_ context.Context, p *parts) error {
