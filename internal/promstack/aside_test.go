@@ -354,6 +354,13 @@ func TestDamagedMemory(t *testing.T) {
 		"chunks of a stop": {stopped, func(t *testing.T, dir string) {
 			damage(t, one(t, dir, "chunks_head", "0*"), 3000, junk)
 		}, all, []string{"head_chunks"}},
+		"chunks that were never written": {killed, func(t *testing.T, dir string) {
+			// A new file is laid out before its first chunks are written.
+			files, _ := filepath.Glob(filepath.Join(dir, "chunks_head", "0*"))
+			laid := make([]byte, 128<<10)
+			copy(laid, "\x01\x30\xbc\x91\x01")
+			writeFile(t, filepath.Join(dir, "chunks_head", fmt.Sprintf("%06d", len(files)+1)), string(laid))
+		}, all, nil},
 		"beginning of the chunks": {killed, func(t *testing.T, dir string) {
 			damage(t, one(t, dir, "chunks_head", "0*"), 0, junk)
 		}, all, []string{"head_chunks"}},

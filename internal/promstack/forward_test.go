@@ -257,6 +257,7 @@ func sName(ref int) string { return fmt.Sprintf(`{__name__="s", cluster="c", n="
 // What was written while nobody sent it is sent at the next start, once, in order, and
 // whatever the number of shards was and is. An endpoint begins with what is new to it.
 func TestForwardGoesOnWhereItEnded(t *testing.T) {
+	t.Parallel()
 	for _, message := range []remoteapi.WriteMessageType{remoteapi.WriteV1MessageType, remoteapi.WriteV2MessageType} {
 		t.Run(string(message), func(t *testing.T) {
 			l, r := newTestLog(t), newTestReceiver(t)
@@ -315,6 +316,7 @@ func TestForwardGoesOnWhereItEnded(t *testing.T) {
 // A queue that ends without a word, as with a kill, is followed by one that leaves
 // nothing out, and sends again only what came after the last mark.
 func TestForwardAfterAKill(t *testing.T) {
+	t.Parallel()
 	l, r := newTestLog(t), newTestReceiver(t)
 	refs := []chunks.HeadSeriesRef{1, 2, 3, 4, 5}
 	l.series(refs...)
@@ -350,6 +352,7 @@ func TestForwardAfterAKill(t *testing.T) {
 
 // A reload changes what is sent, not whether it is.
 func TestForwardThroughReloads(t *testing.T) {
+	t.Parallel()
 	l, r := newTestLog(t), newTestReceiver(t)
 	l.series(1, 2)
 	f, reg := l.forward(endpoint(r))
@@ -408,6 +411,7 @@ func marked(t *testing.T, f *forwarder) {
 
 // What has left the log for its checkpoint is sent from there.
 func TestForwardFromTheCheckpoint(t *testing.T) {
+	t.Parallel()
 	l, r := newTestLog(t), newTestReceiver(t)
 	l.series(1, 2)
 	f, _ := l.forward(endpoint(r))
@@ -451,6 +455,7 @@ func TestForwardFromTheCheckpoint(t *testing.T) {
 
 // Series that the log does not know any more are forgotten.
 func TestForwardForgetsSeries(t *testing.T) {
+	t.Parallel()
 	l, r := newTestLog(t), newTestReceiver(t)
 	l.series(1, 2)
 	f, _ := l.forward(endpoint(r))
@@ -485,6 +490,7 @@ func TestForwardForgetsSeries(t *testing.T) {
 // An endpoint that answers with success, but is no receiver, is told of, and gets its
 // samples once it is one.
 func TestForwardToWhatStoresNothing(t *testing.T) {
+	t.Parallel()
 	page := func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "\n<!DOCTYPE html><html><body>Log in") }
 	for name, answer := range map[string]http.HandlerFunc{
 		"page": page,
@@ -529,6 +535,7 @@ func TestForwardToWhatStoresNothing(t *testing.T) {
 
 // Answers of receivers that have words to say are answers of receivers.
 func TestForwardTakesWordsForSuccess(t *testing.T) {
+	t.Parallel()
 	l, r := newTestLog(t), newTestReceiver(t)
 	r.says(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8") // as some frameworks call any text
@@ -622,6 +629,7 @@ func TestForwardScales(t *testing.T) {
 // Native histograms and exemplars go where they are asked for; histograms with buckets
 // of their own only with 2.0.
 func TestForwardHistogramsAndExemplars(t *testing.T) {
+	t.Parallel()
 	for message, custom := range map[remoteapi.WriteMessageType][]int64{remoteapi.WriteV1MessageType: nil, remoteapi.WriteV2MessageType: {3}} {
 		for _, asked := range []bool{true, false} {
 			t.Run(fmt.Sprint(message, asked), func(t *testing.T) {
@@ -663,6 +671,7 @@ func TestForwardHistogramsAndExemplars(t *testing.T) {
 
 // A log that was repaired, and so cut off before what was sent, goes on behind.
 func TestForwardAfterARepair(t *testing.T) {
+	t.Parallel()
 	l, r := newTestLog(t), newTestReceiver(t)
 	l.series(1, 2)
 	f, _ := l.forward(endpoint(r))

@@ -73,6 +73,7 @@ func mended(t testing.TB, name string) (places int) {
 // Wherever a file is damaged, what is mended is read to its end, and of the records
 // only those near the damage are missing.
 func TestMendLog(t *testing.T) {
+	t.Parallel()
 	const records = 120
 	whole, err := os.ReadFile(makeLog(t, t.TempDir(), records))
 	if err != nil {

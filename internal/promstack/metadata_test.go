@@ -27,7 +27,7 @@ func TestMetadataIsForwarded(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	}))
-	defer receiver.Close()
+	t.Cleanup(receiver.Close) // after the engine, whose end waits for it
 	text := "# HELP answer It.\n# TYPE answer gauge\nanswer 42\n"
 	e := startYML(t, t.TempDir(), jobs(map[string]string{"a": target(t, text), "b": target(t, text)})+
 		fmt.Sprintf("remote_write: [{url: %q, metadata_config: {send_interval: 200ms}}]\n", receiver.URL))

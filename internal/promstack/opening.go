@@ -174,6 +174,20 @@ func headChunksStart(path string, last bool) (reason, err error) {
 	return fmt.Errorf("%s: begins with %x, and not with the mark of chunks", path, start[:n]), nil
 }
 
+// unwritten tells whether the last file has no chunks yet. It is laid out, with zeros,
+// before there are any, and the first begins with the number of a series, which is not 0.
+func unwritten(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	const header = 8
+	var start [header + 8]byte
+	_, err = io.ReadFull(f, start[:])
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || err == nil && binary.BigEndian.Uint64(start[header:]) == 0
+}
+
 // settle keeps what the TSDB has removed because it was damaged, and forgets the other
 // second names.
 func (k *headChunks) settle(data string, away *aside) {
@@ -187,8 +201,8 @@ func (k *headChunks) settle(data string, away *aside) {
 		if is, err := os.Stat(filepath.Join(data, "chunks_head", name)); err == nil && os.SameFile(was, is) {
 			continue
 		}
-		if i == len(k.names)-1 && was.Size() <= 8 {
-			continue // one in which nothing was written yet
+		if i == len(k.names)-1 && unwritten(path) {
+			continue
 		}
 		reason := errors.New("chunks in this file, or in one before it, are damaged; their samples were read from the log")
 		if err := away.move(asideHeadChunks, path, reason); err != nil {

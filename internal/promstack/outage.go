@@ -455,21 +455,45 @@ func (k *kept) free() {
 	keptPool.Put(k)
 }
 
+// keeping is a transaction of the TSDB, by an interface of its appenders, whose samples
+// outlive a full disk.
+type keeping[A storage.AppenderTransaction] struct {
+	o    *outage
+	ctx  context.Context
+	db   A // nil: begun while the disk was full
+	kept *kept
+}
+
+func begin[A storage.AppenderTransaction](ctx context.Context, o *outage, of func(context.Context) A) keeping[A] {
+	k := keeping[A]{o: o, ctx: ctx, kept: keptPool.Get().(*kept)}
+	if !o.active.Load() {
+		k.db = of(ctx)
+	}
+	return k
+}
+
+// Commit implements storage.AppenderTransaction.
+func (k *keeping[A]) Commit() error {
+	defer k.kept.free()
+	return k.o.commit(k.ctx, k.db, k.kept.samples)
+}
+
+// Rollback implements storage.AppenderTransaction.
+func (k *keeping[A]) Rollback() error {
+	defer k.kept.free()
+	if db := storage.AppenderTransaction(k.db); db != nil {
+		return db.Rollback()
+	}
+	return nil
+}
+
 // appenderV2 is an appender of the TSDB whose samples outlive a full disk.
 func (o *outage) appenderV2(ctx context.Context) storage.AppenderV2 {
-	a := &keptAppenderV2{o: o, ctx: ctx, kept: keptPool.Get().(*kept)}
-	if !o.active.Load() {
-		a.db = o.db.AppenderV2(ctx)
-	}
-	return a
+	return &keptAppenderV2{keeping: begin(ctx, o, o.db.AppenderV2)}
 }
 
 type keptAppenderV2 struct {
-	o    *outage
-	ctx  context.Context
-	db   storage.AppenderV2 // nil: begun while the disk was full
-	kept *kept
-
+	keeping[storage.AppenderV2]
 	names namer
 }
 
@@ -494,34 +518,12 @@ func partial(err error) bool {
 	return is
 }
 
-func (a *keptAppenderV2) Commit() error {
-	defer a.kept.free()
-	return a.o.commit(a.ctx, a.db, a.kept.samples)
-}
-
-func (a *keptAppenderV2) Rollback() error {
-	defer a.kept.free()
-	if a.db == nil {
-		return nil
-	}
-	return a.db.Rollback()
-}
-
 // appender is appenderV2 for those who use the older interface: rules and remote write.
 func (o *outage) appender(ctx context.Context) storage.Appender {
-	a := &keptAppender{o: o, ctx: ctx, kept: keptPool.Get().(*kept)}
-	if !o.active.Load() {
-		a.db = o.db.Appender(ctx)
-	}
-	return a
+	return &keptAppender{begin(ctx, o, o.db.Appender)}
 }
 
-type keptAppender struct {
-	o    *outage
-	ctx  context.Context
-	db   storage.Appender // nil: begun while the disk was full
-	kept *kept
-}
+type keptAppender struct{ keeping[storage.Appender] }
 
 // keep notes a sample that the TSDB has taken, or is not asked to take.
 func (a *keptAppender) keep(s keptSample, ref storage.SeriesRef, err error) (storage.SeriesRef, error) {
@@ -581,17 +583,4 @@ func (a *keptAppender) AppendHistogramSTZeroSample(ref storage.SeriesRef, l labe
 		return ref, nil
 	}
 	return a.db.AppendHistogramSTZeroSample(ref, l, t, st, h, fh)
-}
-
-func (a *keptAppender) Commit() error {
-	defer a.kept.free()
-	return a.o.commit(a.ctx, a.db, a.kept.samples)
-}
-
-func (a *keptAppender) Rollback() error {
-	defer a.kept.free()
-	if a.db == nil {
-		return nil
-	}
-	return a.db.Rollback()
 }
