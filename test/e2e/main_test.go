@@ -43,7 +43,7 @@ const allTests = 1000
 
 // turns has room for the tests that run at a time, beside TestCluster, which takes no turn: it is the longest by far and
 // begins at once.
-var turns = make(chan struct{}, 4+runtime.NumCPU())
+var turns = make(chan struct{}, 1+runtime.NumCPU())
 
 // beside lets a test run beside others. It is the first that a test calls.
 func beside(t *testing.T) {
