@@ -15,11 +15,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
+	"watchpost/bench/internal/command"
 	"watchpost/internal/run"
 )
 
@@ -46,15 +45,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "", "`folder` for the stores of both; empty is a temporary one")
 	flag.BoolVar(&o.restarts, "restarts", true, "stop and start both at the end")
 	flag.BoolVar(&o.limits, "limits", false, "fail where a ratio is over what docs/performance.md promises, and at a gap")
-	flag.Parse()
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := o.run(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench/collector:", err)
-		os.Exit(1)
-	}
+	command.Main("bench/collector", o.run)
 }
 
 func (o *options) run(ctx context.Context) (err error) {

@@ -21,11 +21,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"watchpost/bench/internal/agent"
+	"watchpost/bench/internal/command"
 	"watchpost/internal/metricdiff"
 	"watchpost/internal/run"
 )
@@ -56,15 +55,7 @@ func main() {
 	flag.BoolVar(&o.openMetrics, "openmetrics", false, "ask for OpenMetrics rather than the plain text format")
 	flag.IntVar(&o.rounds, "rounds", 3, "how often to ask: each `time` the peer, ours, the peer")
 	flag.DurationVar(&o.pause, "pause", time.Second, "time between rounds")
-	flag.Parse()
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := o.run(ctx, os.Stdout)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench/compare:", err)
-		os.Exit(1)
-	}
+	command.Main("bench/compare", func(ctx context.Context) error { return o.run(ctx, os.Stdout) })
 }
 
 func (o *options) run(ctx context.Context, out io.Writer) (err error) {

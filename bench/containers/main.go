@@ -12,13 +12,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"watchpost/bench/internal/agent"
+	"watchpost/bench/internal/command"
 	"watchpost/internal/run"
 )
 
@@ -42,15 +41,7 @@ func main() {
 	flag.IntVar(&o.scrapes, "scrapes", 30, "scrapes of each")
 	flag.IntVar(&o.cgroups, "cgroups", 0, "make this `number` of empty cgroups for the time (needs root and cgroups of version 1); 330 are those of 110 pods")
 	flag.Float64Var(&o.maxRSS, "max-rss-ratio", 1, "fail where ours needs more than this share of the peer's memory")
-	flag.Parse()
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := o.run(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench/containers:", err)
-		os.Exit(1)
-	}
+	command.Main("bench/containers", o.run)
 }
 
 // cost is what a program needed.

@@ -14,11 +14,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"watchpost/bench/internal/apiserver"
+	"watchpost/bench/internal/command"
 	"watchpost/internal/testkube/fleet"
 )
 
@@ -47,15 +46,7 @@ func main() {
 	flag.DurationVar(&o.rest, "rest", 3*time.Minute, "how long each is left alone before its memory is read: garbage is collected every two minutes at least, and given back after that")
 	flag.StringVar(&o.profile, "profile", "", "`file` for a heap profile of ours at the end")
 	flag.BoolVar(&o.limits, "limits", false, "fail where a ratio is over what docs/performance.md promises")
-	flag.Parse()
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := o.run(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench/discovery:", err)
-		os.Exit(1)
-	}
+	command.Main("bench/discovery", o.run)
 }
 
 func (o *options) run(ctx context.Context) (err error) {

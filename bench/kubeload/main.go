@@ -10,16 +10,14 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
-	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"k8s.io/client-go/rest"
 
 	"watchpost/bench/internal/agent"
 	"watchpost/bench/internal/apiserver"
+	"watchpost/bench/internal/command"
 	"watchpost/internal/testkube"
 	"watchpost/internal/testkube/fleet"
 )
@@ -42,15 +40,7 @@ func main() {
 	flag.IntVar(&o.size.Other, "other", 2_000, "objects of each of the other usual kinds")
 	flag.IntVar(&o.updates, "updates-per-second", 0, "pod status updates a second after the load; 0 makes none")
 	flag.DurationVar(&o.during, "for", 0, "how long pods change; 0 is until interrupted")
-	flag.Parse()
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := o.run(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench/kubeload:", err)
-		os.Exit(1)
-	}
+	command.Main("bench/kubeload", o.run)
 }
 
 func (o *options) run(ctx context.Context) (err error) {

@@ -12,13 +12,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"watchpost/bench/internal/agent"
+	"watchpost/bench/internal/command"
 )
 
 // What may be asked for at most.
@@ -50,15 +48,7 @@ func main() {
 	flag.DurationVar(&o.timeout, "timeout", 10*time.Second, "what the scrapes tell as their timeout, and hold to")
 	flag.DurationVar(&o.patience, "slow-client", time.Minute, "how `long` to wait for the slow client to be cut off; 0 does without it")
 	flag.Float64Var(&o.maxRSS, "max-rss", 0, "fail where the program ever needs more `MB` (10^6 bytes); 0 is no limit")
-	flag.Parse()
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := o.run(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench/load:", err)
-		os.Exit(1)
-	}
+	command.Main("bench/load", o.run)
 }
 
 func (o *options) run(ctx context.Context) (err error) {

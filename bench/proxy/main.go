@@ -13,10 +13,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
+
+	"watchpost/bench/internal/command"
 )
 
 // options are what the command line says.
@@ -43,15 +43,7 @@ func main() {
 	flag.Float64Var(&o.maxRSS, "max-rss", 0, "fail where the program needs more `MB` (10^6 bytes) after the scrapes; 0 is no limit")
 	flag.StringVar(&o.serve, "serve-kubelet", "", "used by the program itself: be the kubelet at this `address`")
 	flag.StringVar(&o.dir, "serve-dir", "", "used by the program itself: the kubelet's `folder`")
-	flag.Parse()
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := o.run(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench/proxy:", err)
-		os.Exit(1)
-	}
+	command.Main("bench/proxy", o.run)
 }
 
 func (o *options) run(ctx context.Context) error {

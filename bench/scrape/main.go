@@ -14,11 +14,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"watchpost/bench/internal/agent"
+	"watchpost/bench/internal/command"
 )
 
 // options are what the command line says.
@@ -48,15 +47,7 @@ func main() {
 	flag.BoolVar(&o.inside, "netns-inside", false, "used by the program itself: the namespace is there, fill it")
 	flag.Float64Var(&o.maxRatio, "max-cpu-ratio", 0, "fail where ours needs more than this share of the peer's CPU; 0 is no limit")
 	flag.Float64Var(&o.maxRSS, "max-rss", 0, "fail where ours needs more `MB` (10^6 bytes) after the scrapes; 0 is no limit")
-	flag.Parse()
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := o.run(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench/scrape:", err)
-		os.Exit(1)
-	}
+	command.Main("bench/scrape", o.run)
 }
 
 func (o *options) run(ctx context.Context) error {

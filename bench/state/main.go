@@ -18,9 +18,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
+
+	"watchpost/bench/internal/command"
 )
 
 // options are what the command line says.
@@ -55,15 +55,7 @@ func main() {
 	flag.DurationVar(&o.during, "for", 5*time.Minute, "how long both run side by side; 0 leaves that out")
 	flag.DurationVar(&o.interval, "interval", 30*time.Second, "between their scrapes then")
 	flag.BoolVar(&o.limits, "limits", false, "fail where a ratio is over what docs/performance.md promises")
-	flag.Parse()
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := o.run(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench/state:", err)
-		os.Exit(1)
-	}
+	command.Main("bench/state", o.run)
 }
 
 func (o *options) run(ctx context.Context) (err error) {

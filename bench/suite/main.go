@@ -15,11 +15,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"watchpost/bench/internal/apiserver"
+	"watchpost/bench/internal/command"
 	"watchpost/internal/run"
 	"watchpost/internal/testkube/fleet"
 )
@@ -58,15 +57,7 @@ func main() {
 	flag.DurationVar(&o.during, "for", 10*time.Minute, "how long it lasts")
 	flag.StringVar(&o.dir, "dir", "", "`folder` for the stores of both; empty is a temporary one")
 	flag.BoolVar(&o.limits, "limits", false, "fail where a ratio is over what docs/performance.md promises")
-	flag.Parse()
-
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := o.run(ctx)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench/suite:", err)
-		os.Exit(1)
-	}
+	command.Main("bench/suite", o.run)
 }
 
 // check refuses what cannot be measured.
