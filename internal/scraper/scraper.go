@@ -292,9 +292,9 @@ func (m *Manager) TargetsDropped() map[string][]*scrape.Target {
 // EachDropped are the same, one at a time, with their jobs: there may be a million, which
 // are not kept and made for whoever asks.
 func (m *Manager) EachDropped(yield func(job string, t *scrape.Target) bool) {
-	m.mu.Lock()
+	m.show.Lock()
 	pools := maps.Clone(m.pools)
-	m.mu.Unlock()
+	m.show.Unlock()
 	for job, p := range pools {
 		if !p.dropped(func(t *scrape.Target) bool { return yield(job, t) }) {
 			return
