@@ -287,7 +287,7 @@ func TestCluster(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := watched(t, kubeconfig, func(c *Config) { c.Resources = []string{"pods", "secrets"} })
-		eventually(t, "readiness", readiness(c), `pods: not listed yet: pods is forbidden: User "reader" cannot watch resource "pods" in API group "" at the cluster scope; secrets: not listed yet: secrets is forbidden: User "reader" cannot watch resource "secrets" in API group "" at the cluster scope`)
+		eventually(t, "readiness", readiness(c), `pods: not listed yet: pods is forbidden: User "reader" cannot list resource "pods" in API group "" at the cluster scope; secrets: not listed yet: secrets is forbidden: User "reader" cannot list resource "secrets" in API group "" at the cluster scope`)
 		role := must[*rbac.ClusterRole](t)(api.RbacV1().ClusterRoles().Create(t.Context(), &rbac.ClusterRole{ObjectMeta: v1.ObjectMeta{Name: "readers"},
 			Rules: []rbac.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods", "secrets"}, Verbs: []string{"list", "watch"}}}}, v1.CreateOptions{}))
 		must[*rbac.ClusterRoleBinding](t)(api.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbac.ClusterRoleBinding{ObjectMeta: v1.ObjectMeta{Name: "readers"},

@@ -184,10 +184,13 @@ func (w *watcher) step(ctx context.Context, version string) (string, error) {
 		return w.list(ctx)
 	}
 	version, err := w.stream(ctx, "", release)
-	if statusCode(err) == http.StatusUnprocessableEntity {
+	switch statusCode(err) {
+	case http.StatusUnprocessableEntity:
 		if w.client.pages.CompareAndSwap(false, true) {
 			w.log.Info("The API server does not stream lists; they are read in pages", "error", err)
 		}
+		return w.list(ctx)
+	case http.StatusForbidden: // to watch; to list, which is another right, may be allowed
 		return w.list(ctx)
 	}
 	return version, err

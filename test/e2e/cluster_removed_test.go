@@ -385,13 +385,6 @@ func (c *copied) ask() (things map[string]bool, ready bool, err error) {
 	if err != nil {
 		return nil, waited, err
 	}
-	if c.restarts && status.RestartCount == 0 {
-		if ready && !c.killed {
-			c.killed = true
-			err = errors.Join(err, syscall.Kill(pids[0], syscall.SIGKILL))
-		}
-		ready = false
-	}
 	if c.program == "node-agent" && c.mounted == "" && time.Since(started) > time.Second {
 		mount := "/run/later-" + c.name
 		if _, err := c.r.Exec("sh", "-ec", fmt.Sprintf("mkdir %s; mount -t tmpfs -o size=%d later %[1]s", mount, laterSize)); err != nil {
@@ -399,8 +392,15 @@ func (c *copied) ask() (things map[string]bool, ready bool, err error) {
 		}
 		c.mounted = mount
 	}
-	things, problem := c.things(ctx, pod, pids[0])
-	return things, ready, errors.Join(err, problem)
+	things, err = c.things(ctx, pod, pids[0])
+	if c.restarts && status.RestartCount == 0 {
+		if things["job collector"] && !c.killed { // a sample of it is stored
+			c.killed = true
+			err = errors.Join(err, syscall.Kill(pids[0], syscall.SIGKILL))
+		}
+		ready = false
+	}
+	return things, ready, err
 }
 
 // waitWhole returns when the copy tells what it tells for a while, and goes on to look at it.
@@ -546,7 +546,7 @@ func (c *copied) things(ctx context.Context, pod corev1.Pod, pid int) (things ma
 			processThings(pid, things)
 		}
 	}
-	if strings.Contains(c.section, "sharded") && err == nil {
+	if strings.Contains(c.section, "sharded") && err == nil && len(things) > 0 {
 		log, problem := c.r.Client().CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).DoRaw(ctx)
 		if err = problem; err == nil && !shardRefused.Match(log) {
 			things["number of shards up to date"] = true

@@ -210,23 +210,48 @@ func TestStateAgentForbidden(t *testing.T) {
 	if err == nil || !strings.Contains(string(out), "FORBIDDEN") || !strings.Contains(string(out), `apiGroups: ["coordination.k8s.io"]`) || !strings.Contains(string(out), "2 of 2 resources") {
 		t.Errorf("check: %v\n%s", err, out)
 	}
-	api := c.Client().RbacV1()
-	_, err = api.ClusterRoles().Create(t.Context(), &rbac.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "state-agent-e2e"}, Rules: []rbac.PolicyRule{
-		{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"list", "watch"}},
-		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"list", "watch"}},
-	}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = api.ClusterRoleBindings().Create(t.Context(), &rbac.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "state-agent-e2e"},
-		RoleRef:  rbac.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "ClusterRole", Name: "state-agent-e2e"},
-		Subjects: []rbac.Subject{{Kind: "User", APIGroup: "rbac.authorization.k8s.io", Name: "nobody"}}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	grant(t, c, "nobody", rbac.PolicyRule{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"list", "watch"}},
+		rbac.PolicyRule{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"list", "watch"}})
 	a.ready()
 	if out, err := exec.Command(a.cmd.Path, "check", "--kubeconfig="+kubeconfig, "--resources=configmaps").CombinedOutput(); err != nil {
 		t.Errorf("check: %v\n%s", err, out)
+	}
+}
+
+// Who may list and not watch is shown what there was, and told that it gets old.
+func TestStateAgentMayOnlyList(t *testing.T) {
+	beside(t)
+	c := kubernetes.Get(t)
+	namespace(t, c, "only-list", nil)
+	kubeconfig, err := c.User("lister")
+	if err != nil {
+		t.Fatal(err)
+	}
+	grant(t, c, "lister", rbac.PolicyRule{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"list"}})
+	a := startStateAgent(t, "--kubeconfig="+kubeconfig, "--resources=namespaces")
+	a.shows(`kube_namespace_status_phase{namespace="only-list",phase="Active"} 1`, true)
+	eventually(t, "the resource named", func() error {
+		got := get(t, http.DefaultClient, a.tele+"/readyz")
+		if got.status != http.StatusServiceUnavailable || !strings.Contains(string(got.body), `User "lister" cannot watch resource "namespaces"`) {
+			return fmt.Errorf("%d %s", got.status, got.body)
+		}
+		return nil
+	})
+	a.shows(`kube_namespace_status_phase{namespace="only-list",phase="Active"} 1`, true)
+}
+
+// grant lets a user do what the rule says.
+func grant(t *testing.T, c *testkube.Cluster, user string, rules ...rbac.PolicyRule) {
+	t.Helper()
+	name, api := user+"-e2e", c.Client().RbacV1()
+	if _, err := api.ClusterRoles().Create(t.Context(), &rbac.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: rules}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := api.ClusterRoleBindings().Create(t.Context(), &rbac.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: name},
+		RoleRef:  rbac.RoleRef{APIGroup: "rbac.authorization.k8s.io", Kind: "ClusterRole", Name: name},
+		Subjects: []rbac.Subject{{Kind: "User", APIGroup: "rbac.authorization.k8s.io", Name: user}}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
