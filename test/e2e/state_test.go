@@ -230,10 +230,9 @@ func TestStateAgentMayOnlyList(t *testing.T) {
 	grant(t, c, "lister", rbac.PolicyRule{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"list"}})
 	a := startStateAgent(t, "--kubeconfig="+kubeconfig, "--resources=namespaces")
 	a.shows(`kube_namespace_status_phase{namespace="only-list",phase="Active"} 1`, true)
-	eventually(t, "the resource named", func() error {
-		got := get(t, http.DefaultClient, a.tele+"/readyz")
-		if got.status != http.StatusServiceUnavailable || !strings.Contains(string(got.body), `User "lister" cannot watch resource "namespaces"`) {
-			return fmt.Errorf("%d %s", got.status, got.body)
+	eventually(t, "told to be old", func() error {
+		if got := get(t, http.DefaultClient, a.tele+"/metrics"); !strings.Contains(got.body, `watchpost_kube_up{resource="namespaces"} 0`) {
+			return fmt.Errorf("%.2000s", got.body)
 		}
 		return nil
 	})
