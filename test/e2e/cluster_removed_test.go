@@ -61,20 +61,20 @@ type removal struct {
 // removals are those of lines: one each, but that all of which nothing is lost go together, which tells as much, and so do
 // rights to watch of which only is lost that their own resource stays up to date.
 func removals(section string, lines []grants.Line, lost func(grants.Line) ([]string, bool)) (all []removal) {
-	together := removal{section: section}
+	nothing, watches := removal{section: section}, removal{section: section}
 	for _, l := range lines {
 		patterns, _ := lost(l)
 		of, _, _ := strings.Cut(strings.TrimPrefix(l.Granted, "watch "), ".")
-		if len(patterns) == 0 || len(patterns) == 1 && patterns[0] == of+" up to date" {
-			together.what, together.lost = append(together.what, l.Granted), append(together.lost, patterns...)
-			continue
+		switch {
+		case len(patterns) == 0:
+			nothing.what = append(nothing.what, l.Granted)
+		case len(patterns) == 1 && patterns[0] == of+" up to date":
+			watches.what, watches.lost = append(watches.what, l.Granted), append(watches.lost, patterns...)
+		default:
+			all = append(all, removal{section, []string{l.Granted}, patterns})
 		}
-		all = append(all, removal{section, []string{l.Granted}, patterns})
 	}
-	if len(together.what) > 0 {
-		all = append(all, together)
-	}
-	return all
+	return append(all, slices.DeleteFunc([]removal{nothing, watches}, func(r removal) bool { return len(r.what) == 0 })...)
 }
 
 // testRemoved takes each grant away alone, and what is lost is what the table says.
