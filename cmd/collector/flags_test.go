@@ -181,7 +181,7 @@ func TestEveryFlagHasAnEffect(t *testing.T) {
 		return regexp.MustCompile(`0x[0-9a-f]+`).ReplaceAllString(text, "") // addresses
 	}
 	agent := []string{"--agent", "--config.file=" + file}
-	if told() != told() || told(agent...) != told(agent...) || told(agent...) == told(agent[1:]...) {
+	if first, again := told(agent...), told(agent...); first != again || first == told(agent[1:]...) {
 		t.Fatal("the same flags are not told the same way, or others are")
 	}
 	for _, p := range peerFlags(t) {
