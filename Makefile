@@ -102,7 +102,7 @@ golden: ## refresh every expected output, then read the diff
 # Larger, for the page: WATCHPOST_FLEET=1 (500 nodes, 20,000 pods, some minutes); E2E_SCREENSHOTS=DIR keeps what the browser saw.
 # On a real Kubernetes of one node: WATCHPOST_CLUSTER=long for longer outages and for what is lost without each grant (docs/privileges.md: some minutes),
 # WATCHPOST_PRIVILEGE=REGEXP for those of which "PROGRAM COMPONENT: GRANT" matches; WATCHPOST_CLUSTER=stay leaves the cluster running for a while after the tests;
-# WATCHPOST_CLUSTER=fleet for 500 nodes and 20,000 pods more, that only seem to run, against the same control plane (ten minutes of two quiet processors;
+# WATCHPOST_CLUSTER=fleet for 500 nodes and 20,000 pods more, that only seem to run, against the same control plane (six minutes of two quiet processors;
 # WATCHPOST_NODES, WATCHPOST_PODS for fewer).
 # What is compiled for the tests is compiled as for the programs, so that most of it is there already; make check vets them.
 e2e: build cluster ## the real programs, started and asked; the suite on a real Kubernetes: four to five minutes

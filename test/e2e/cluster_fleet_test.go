@@ -485,7 +485,7 @@ func memoryOf(t *testing.T, pids []int) (resident, peak int64) {
 
 func TestClusterOfAFleet(t *testing.T) {
 	if os.Getenv("WATCHPOST_CLUSTER") != "fleet" {
-		t.Skip("takes ten minutes: WATCHPOST_CLUSTER=fleet")
+		t.Skip("takes some minutes: WATCHPOST_CLUSTER=fleet")
 	}
 	f := startFakeFleet(t)
 	for _, part := range []struct {

@@ -120,9 +120,9 @@ func (s Store) Query(ctx context.Context, q string, at time.Time) ([]Series, err
 // (docs/collector.md); nothing is in it.
 const Reserve = "watchpost-reserve"
 
-// DiskUse is the space that the files of a folder take, in bytes, without those of the
-// names given. Both programs lay out files ahead of their use; what they have not
-// written takes no space.
+// DiskUse is the space that what is in the files of a folder takes, in bytes, without
+// those of the names given. Both programs lay out files ahead of their use, and ours keeps
+// room behind its log for when the disk is full: what is not written does not count.
 func DiskUse(dir string, without ...string) (sum int64, err error) {
 	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) && path != dir {
@@ -140,7 +140,7 @@ func DiskUse(dir string, without ...string) (sum int64, err error) {
 		} else if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		sum += st.Blocks * 512
+		sum += min(st.Size, st.Blocks*512)
 		return nil
 	})
 	return sum, err
